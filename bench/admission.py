@@ -26,8 +26,8 @@ from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import admit, admit_body
 from gatekeeper.keys.budgets import Budgets, Demand, Reservation, limited
-from gatekeeper.keys.rate_rules import account_demands, model_demands
-from gatekeeper.keys.rates import Admitted, ExpectedTokens, Rates
+from gatekeeper.keys.rate_rules import limits_of_accounts, limits_of_models
+from gatekeeper.keys.rates import ExpectedTokens, RateReservation, Rates
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
@@ -195,10 +195,10 @@ def admission(registry: KeyRegistry, keys: int) -> None:
         budgets.release(reservation)
 
     def take(accounts: tuple[Account, ...]) -> None:
-        demands = account_demands(accounts, counts_tokens=True)
-        demands += model_demands(accounts, [MODEL], counts_tokens=True)
+        demands = limits_of_accounts(accounts, counts_tokens=True)
+        demands += limits_of_models(accounts, [MODEL], counts_tokens=True)
         taken = rates.admit(demands, expected, NOW)
-        assert isinstance(taken, Admitted), taken
+        assert isinstance(taken, RateReservation), taken
         taken.undo()
 
     def call() -> None:

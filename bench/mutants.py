@@ -44,7 +44,7 @@ TESTS = (
     "tests/gemini/test_live.py",
     "tests/gemini/test_billed_units.py",
     "tests/gemini/test_response_parser.py",
-    "tests/proxy/test_settlement.py",
+    "tests/proxy/test_call_accounting.py",
 )
 # The project's own options would share the tests out and shuffle them.
 WITHOUT = ("terminal", "xdist", "randomly", "cacheprovider", "pytest_cov")

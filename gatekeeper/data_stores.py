@@ -15,8 +15,9 @@ import trio
 
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.audit import AuditLog
-from gatekeeper.keys.google_key_roster import GoogleKeyRoster
+from gatekeeper.keys.google_key_changes import GoogleKeyChanges
 from gatekeeper.keys.google_keys import GoogleKeys
+from gatekeeper.keys.journal_consumer import KeyStoreProjection
 from gatekeeper.keys.limits import Limits
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
@@ -37,7 +38,6 @@ from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import log
 from gatekeeper.money import pico
 from gatekeeper.pricing.allowance import FreeSearches
-from gatekeeper.proxy.key_spend import KeySpend
 from gatekeeper.settings import Settings
 
 SCHEMAS_WITHOUT_OWNERS = range(1, 9)
@@ -56,7 +56,7 @@ class DataStores(NamedTuple):
     free_searches: FreeSearches
     pending: PendingCharges
     owners: Owners
-    google_keys: GoogleKeyRoster
+    google_keys: GoogleKeyChanges
     ledger: Ledger
 
 
@@ -107,7 +107,7 @@ async def _open(settings: Settings) -> DataStores:
     pending = PendingCharges(SqlitePendingStore(store))
     await pending.load()
     # Without a Google key the upstream is the sandbox, which accepts any.
-    google_keys = GoogleKeyRoster(
+    google_keys = GoogleKeyChanges(
         GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,)), SqliteGoogleKeyStore(store)
     )
     for label in await google_keys.load():
@@ -115,14 +115,14 @@ async def _open(settings: Settings) -> DataStores:
         log.warning("stored_google_key_not_used", key=label, remedy=remedy)
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=settings.unowned == "allow")
     await owners.load()
-    key_spend = KeySpend(
+    key_store_projection = KeyStoreProjection(
         registry, long_decodes, searches, pending, owners, google_keys.pool, await registry.load()
     )
     warn_of_unowned(store, settings)
-    follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
+    follower = ledger.consumers.follow(key_store_projection, retention_bytes=None)
     ledger.recover()
     await follower.feed()
-    key_spend.replaying = False
+    key_store_projection.replaying = False
     free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals), google_keys.pool.project_of)
     return DataStores(
         store,

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from gatekeeper.keys.audit import AuditLog
-from gatekeeper.keys.explanation import Explanation, Question
-from gatekeeper.keys.google_key_roster import GoogleKeyRoster
+from gatekeeper.keys.explanation import Explanation, HypotheticalCall
+from gatekeeper.keys.google_key_changes import GoogleKeyChanges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.settings import Settings
@@ -45,11 +45,11 @@ class ProxyInterface(Protocol):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
-    def peek(self, call_id: str) -> Call | None: ...
+    def snapshot(self, call_id: str) -> CallRecord | None: ...
 
-    def peeks(self) -> dict[str, Callable[[], Call]]: ...
+    def snapshots(self) -> dict[str, Callable[[], CallRecord]]: ...
 
-    async def explain(self, key: KeyState, question: Question) -> Explanation: ...
+    async def explain(self, key: KeyState, question: HypotheticalCall) -> Explanation: ...
 
     def cut_all(self) -> None: ...
 
@@ -61,7 +61,7 @@ class Gateway:
     settings: Settings
     registry: KeyRegistry
     audit: AuditLog
-    google_keys: GoogleKeyRoster
+    google_keys: GoogleKeyChanges
     ledger: Ledger
     proxy: ProxyInterface
 

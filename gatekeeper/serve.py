@@ -25,9 +25,8 @@ from gatekeeper.pricing.faults import CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.key_checks import check_refused_keys
+from gatekeeper.proxy.google_key_checks import check_refused_keys
 from gatekeeper.proxy.polling import PendingPoller
-from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.server.certificate import CertificateError, ServerCertificate
 from gatekeeper.server.dead_peers import detect_dead_peer
@@ -35,6 +34,7 @@ from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import Settings
 from gatekeeper.startup import load_catalogue
 from gatekeeper.stop_signals import SIGNALS, StopSignals, controlling_terminal
+from gatekeeper.upstream.pool import UpstreamPool
 
 BACKLOG = 4096  # with Hypercorn's default of 100, hundreds of simultaneous connects wait for seconds
 KEEP_ALIVE = 75.0  # seconds an idle client connection is kept

@@ -41,7 +41,7 @@ SETTINGS: tuple[Setting, ...] = (
         ("GATEKEEPER_PRICES",),
         None,
         setting_parsers.file,
-        "file of prices of your own, over the built-in ones; unset: prices.toml of the data folder, if there",
+        "price file whose prices override the built-in ones; unset: prices.toml in the data folder, if there",
     ),
     Setting(
         "tls_cert",
@@ -224,6 +224,6 @@ SETTINGS: tuple[Setting, ...] = (
         ("GATEKEEPER_POLL_PENDING",),
         None,
         setting_parsers.seconds,
-        "seconds between two looks of its own at batches and videos that are not charged yet; unset: none",
+        "seconds between polls of batches and videos that are not charged yet; unset: no polling",
     ),
 )

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from rig.cases import cases
 
-from gatekeeper.admin.call_documents import COLUMN_MEANINGS
+from gatekeeper.admin.call_schemas import COLUMN_MEANINGS
 from gatekeeper.admin.calls import MAX_LOAN_SECONDS
-from gatekeeper.admin.key_documents import MAX_BULK_KEYS
+from gatekeeper.admin.key_schemas import MAX_BULK_KEYS
 from gatekeeper.admin.keys import MAX_GRACE
 from gatekeeper.admin.parameters import MAX_LIMIT
 from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES
 from gatekeeper.client.reasons import GATEWAY_REASONS
 from gatekeeper.gemini.meter import MAX_BUFFERED_BYTES
 from gatekeeper.ledger import call
-from gatekeeper.ledger.call import COLUMNS, Call
+from gatekeeper.ledger.call import COLUMNS, CallRecord
 from gatekeeper.ledger.consumers import SINK_RETENTION_BYTES
 from gatekeeper.ledger.filters import FIELDS, MAX_FILTER_LENGTH, MAX_VALUES, parse
 from gatekeeper.refusals import STATUS, Reason
@@ -72,7 +72,7 @@ def test_the_commands_are_one_line_each(name: str) -> None:
 def test_a_call_has_a_field_for_each_column() -> None:
     # The cost in another form; what is in the journal only.
     kept = ("cost_pico", "charged_pico", "continuations", "pending", "made", "group")
-    fields = [name for name in Call.__struct_fields__ if name not in kept]
+    fields = [name for name in CallRecord.__struct_fields__ if name not in kept]
     assert fields == [name for name in COLUMNS if name != "cost_usd"]
 
 

@@ -1,6 +1,6 @@
 """The fields of a key's form: how each is shown as text, and how text is read as the API's value.
 
-Text and value are each other's inverse: what is shown and not touched reads as no change. A field without
+Text and value are each other's inverse: an untouched field counts as unchanged. A field without
 text is one without a value, which the API's null sets.
 """
 

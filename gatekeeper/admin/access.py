@@ -103,8 +103,8 @@ async def _identify() -> Caller:
     # Before the response, so that only the address that guesses has to wait.
     await gateway.proxy.context.auth_failures.throttle(address)
     raise _unauthorised(
-        "This is neither the master key, which is what GATEKEEPER_MASTER_KEY was when serve started, nor a "
-        "virtual key of this gateway"
+        "This is neither the master key (GATEKEEPER_MASTER_KEY at the start of serve) nor a virtual key of "
+        "this gateway"
     )
 
 

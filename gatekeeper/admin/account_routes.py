@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin import account_documents, accounts
-from gatekeeper.admin.account_documents import Operations
+from gatekeeper.admin import account_schemas, accounts
+from gatekeeper.admin.account_schemas import Operations
 from gatekeeper.admin.accounts import GROUP, USER, Kind
 from gatekeeper.openapi.operation import describe
 
@@ -60,5 +60,5 @@ def routes_of(kind: Kind, documents: Operations) -> Blueprint:
     return blueprint
 
 
-groups = routes_of(GROUP, account_documents.GROUP)
-users = routes_of(USER, account_documents.USER)
+groups = routes_of(GROUP, account_schemas.GROUP)
+users = routes_of(USER, account_schemas.USER)

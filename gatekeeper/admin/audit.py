@@ -7,7 +7,7 @@ from datetime import datetime
 from quart import Blueprint, Response
 
 from gatekeeper.admin.access import current_caller
-from gatekeeper.admin.audit_documents import AUDIT
+from gatekeeper.admin.audit_schemas import AUDIT
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.parameters import DEFAULT_LIMIT, names
 from gatekeeper.admin.problems import invalid, invalid_cursor

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import trio
 from quart import Blueprint, Response, request
 
-from gatekeeper.admin import call_documents
+from gatekeeper.admin import call_schemas
 from gatekeeper.admin.access import current_caller, revalidation
 from gatekeeper.admin.audit import record_change
 from gatekeeper.admin.call_cost import cost_breakdown
@@ -44,7 +44,7 @@ CALLS_IN_ONE_GO = 256  # calls in flight looked at before others have their turn
 
 
 @blueprint.get("/calls")
-@describe(call_documents.LIST)
+@describe(call_schemas.LIST)
 async def list_calls() -> Response:
     """Finished calls, newest first or as `sort` says; or, with `running=true`, those in flight.
 
@@ -73,7 +73,7 @@ async def running_calls(wanted: Filter, limit: int, cursor: str | None) -> list[
     `cursor`."""
     gateway = current_gateway()
     before = None if cursor is None else parse_id(cursor)
-    running, peeks = gateway.ledger.events.in_flight, gateway.proxy.peeks()
+    running, snapshots = gateway.ledger.events.in_flight, gateway.proxy.snapshots()
     found: list[Document] = []
     # Ids grow with the time of the start (UUID version 7). A copy, as calls come and go during a checkpoint.
     for number, call_id in enumerate(sorted(running, reverse=True)):
@@ -81,7 +81,7 @@ async def running_calls(wanted: Filter, limit: int, cursor: str | None) -> list[
             await trio.lowlevel.checkpoint()
         # It may have ended during a checkpoint.
         if (before is None or call_id < before) and (live := running.get(call_id)):
-            call = peeks[call_id]() if call_id in peeks else live
+            call = snapshots[call_id]() if call_id in snapshots else live
             if wanted.matches(call):
                 found.append(call_document(call))
         if len(found) == limit:
@@ -90,7 +90,7 @@ async def running_calls(wanted: Filter, limit: int, cursor: str | None) -> list[
 
 
 @blueprint.get("/calls/<call_id>")
-@describe(call_documents.SHOW)
+@describe(call_schemas.SHOW)
 async def get_call(call_id: str) -> Response:
     """The call, finished or in flight (with its bytes and tokens so far), with the breakdown of its cost as
     `cost`: null in flight; without lines, but with a note of the reason, if it is 0 or unknown. One that is
@@ -100,7 +100,7 @@ async def get_call(call_id: str) -> Response:
     in_flight = current_gateway().ledger.events.in_flight.get(call_id)
     if in_flight and is_visible(in_flight.key_id):
         return json_response(
-            {**call_document(current_gateway().proxy.peek(call_id) or in_flight), "cost": None}
+            {**call_document(current_gateway().proxy.snapshot(call_id) or in_flight), "cost": None}
         )
     result = await current_gateway().ledger.analytics.call(call_id)
     if result.value is None or not is_visible(result.value["key_id"]):
@@ -118,7 +118,7 @@ def is_visible(key_id: str | None) -> bool:
 
 
 @blueprint.get("/calls/stream")
-@describe(call_documents.STREAM)
+@describe(call_schemas.STREAM)
 async def stream_calls() -> Response:
     """Server-Sent Events until the client leaves or the gateway stops."""
     query = read_query()
@@ -176,7 +176,7 @@ def last_event_id() -> int | None:
 
 
 @blueprint.post("/sql")
-@describe(call_documents.SQL)
+@describe(call_schemas.SQL)
 async def query_sql() -> Response:
     """One SELECT on `calls`: `{"columns", "types", "rows", "truncated"}`, at most `limit` rows."""
     body = await read_fields()
@@ -189,7 +189,7 @@ async def query_sql() -> Response:
 
 
 @blueprint.post("/sql/lend")
-@describe(call_documents.LEND)
+@describe(call_schemas.LEND)
 async def lend_file() -> Response:
     """Flushes and closes the file, for `seconds` or until it is returned. Calls made meanwhile wait in
     memory, and queries see only those. 409 if another program has it locked."""
@@ -212,7 +212,7 @@ async def lend_file() -> Response:
 
 
 @blueprint.post("/sql/return")
-@describe(call_documents.RETURN)
+@describe(call_schemas.RETURN)
 async def end_loan() -> Response:
     """Ends the loan. If rows were priced again meanwhile, the response waits until keys were charged that."""
     await read_fields()

@@ -8,13 +8,13 @@ from typing import cast
 import msgspec
 from quart import Blueprint, Response
 
-from gatekeeper.admin import explain_documents
+from gatekeeper.admin import explain_schemas
 from gatekeeper.admin.field_values import read_count, read_text
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.key_names import find_key
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
-from gatekeeper.keys.explanation import Question, explanation_document
+from gatekeeper.keys.explanation import HypotheticalCall, explanation_document
 from gatekeeper.openapi.operation import describe
 
 blueprint = Blueprint("explain", __name__)
@@ -25,7 +25,7 @@ DEFAULT_ACTION = "generateContent"
 
 
 @blueprint.post("/key/explain")
-@describe(explain_documents.EXPLAIN)
+@describe(explain_schemas.EXPLAIN)
 async def explain() -> Response:
     """Whether this key's call would be admitted now, by the rules that a real one goes through; if not, the
     error that it would get; what it would reserve, and what is left of each limit that it counts for: the
@@ -40,8 +40,8 @@ async def explain() -> Response:
     return json_response(explanation_document(explained))
 
 
-def _question(fields: Document) -> Question:
-    return Question(
+def _question(fields: Document) -> HypotheticalCall:
+    return HypotheticalCall(
         method=(read_text(fields, "method") or "POST").upper(),
         path=_path(fields),
         body=_body(fields),

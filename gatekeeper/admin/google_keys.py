@@ -14,7 +14,7 @@ from gatekeeper.admin.keys import change_context
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import json_response, read_fields, read_query
 from gatekeeper.google_key import GoogleKeyError, read_google_key
-from gatekeeper.keys.google_key_roster import GoogleKeyConflict, GoogleKeyNotFound
+from gatekeeper.keys.google_key_changes import GoogleKeyConflict, GoogleKeyNotFound
 from gatekeeper.ledger.call import Document
 from gatekeeper.openapi.operation import describe
 

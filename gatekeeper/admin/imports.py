@@ -14,7 +14,7 @@ from quart import Blueprint, Response
 
 from gatekeeper.admin.error_responses import problem_of
 from gatekeeper.admin.gateway import current_gateway
-from gatekeeper.admin.import_documents import IMPORT, KINDS, MAX_IMPORTED
+from gatekeeper.admin.import_schemas import IMPORT, KINDS, MAX_IMPORTED
 from gatekeeper.admin.key_bulk import MAX_FAULTS, are_objects
 from gatekeeper.admin.keys import change_context
 from gatekeeper.admin.problems import Problem, invalid

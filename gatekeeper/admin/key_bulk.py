@@ -7,13 +7,13 @@ from typing import TypeGuard, cast
 import trio
 from quart import Blueprint, Response
 
-from gatekeeper.admin import key_documents
+from gatekeeper.admin import key_schemas
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.error_responses import problem_of
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.key_body import parse_key
-from gatekeeper.admin.key_documents import MAX_BULK_KEYS
 from gatekeeper.admin.key_names import check_may_set_role
+from gatekeeper.admin.key_schemas import MAX_BULK_KEYS
 from gatekeeper.admin.keys import change_context, key_response
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
@@ -28,7 +28,7 @@ MAX_FAULTS = 100  # that are told
 
 
 @blueprint.post("/key/bulk")
-@describe(key_documents.BULK)
+@describe(key_schemas.BULK)
 async def bulk() -> Response:
     """At most 10,000 keys, in one transaction: if one of them has a fault, none is created, and `faults`
     names the place in the list, counted from 0, and the field of each. With `dry_run` none is created."""

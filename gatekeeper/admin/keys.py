@@ -15,7 +15,7 @@ from typing import TypedDict
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin import key_documents
+from gatekeeper.admin import key_schemas
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.key_body import parse_key
@@ -58,7 +58,7 @@ class ChangeContext(TypedDict):
 
 
 @blueprint.post("/key/generate")
-@describe(key_documents.GENERATE)
+@describe(key_schemas.GENERATE)
 async def generate() -> Response:
     """Takes the fields of a key, all optional. Only this response and that of `regenerate` have a secret."""
     body = await read_object()
@@ -69,7 +69,7 @@ async def generate() -> Response:
 
 
 @blueprint.post("/key/update")
-@describe(key_documents.UPDATE)
+@describe(key_schemas.UPDATE)
 async def update() -> Response:
     """Sets the given fields and no others; null resets a field."""
     body = await read_object()
@@ -91,21 +91,21 @@ async def update() -> Response:
 
 
 @blueprint.post("/key/block")
-@describe(key_documents.BLOCK)
+@describe(key_schemas.BLOCK)
 async def block() -> Response:
     """Their calls are refused from now on, running ones are ended."""
     return await change_all("block", await read_key_names(), blocking(current_gateway().now_micros()))
 
 
 @blueprint.post("/key/unblock")
-@describe(key_documents.UNBLOCK)
+@describe(key_schemas.UNBLOCK)
 async def unblock() -> Response:
     """Their calls are accepted again."""
     return await change_all("unblock", await read_key_names(), unblocked)
 
 
 @blueprint.post("/key/regenerate")
-@describe(key_documents.REGENERATE)
+@describe(key_schemas.REGENERATE)
 async def regenerate() -> Response:
     """New secrets, returned once. The old ones become invalid: at once, or after `grace`, until when both are
     the same key. One that is still valid from an earlier rotation becomes invalid at once. `token_id`, alias,
@@ -119,7 +119,7 @@ async def regenerate() -> Response:
 
 
 @blueprint.post("/key/end_grace")
-@describe(key_documents.END_GRACE)
+@describe(key_schemas.END_GRACE)
 async def end_grace() -> Response:
     """Their previous secrets become invalid at once."""
     return await change_all("end_grace", await read_key_names(), without_previous)
@@ -140,7 +140,7 @@ def parse_grace(value: object) -> int | None:
 
 
 @blueprint.post("/key/delete")
-@describe(key_documents.DELETE)
+@describe(key_schemas.DELETE)
 async def delete() -> Response:
     """`{"deleted_keys": [token_id, …]}`, also for one key. Calls made with them stay in the ledger."""
     selection = await read_key_names()
@@ -151,7 +151,7 @@ async def delete() -> Response:
 
 
 @blueprint.get("/key/info")
-@describe(key_documents.INFO)
+@describe(key_schemas.INFO)
 async def info() -> Response:
     """A key with its spend, by its secret, `token_id` or alias. A key without a role sees itself only, and
     need not name itself."""
@@ -174,7 +174,7 @@ def is_name_of(name: str, record: KeyRecord) -> bool:
 
 
 @blueprint.get("/key/list")
-@describe(key_documents.LIST)
+@describe(key_schemas.LIST)
 async def list_keys() -> Response:
     """`q` is a text to find in alias, tags, user or group."""
     query = read_query()

@@ -5,33 +5,35 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gatekeeper.keys.litellm_fields import Foreign
+from gatekeeper.keys.litellm_fields import UnsupportedField
 
 _PAGE = "use `limit` and the `cursor` that a page ends with"
 _SEARCH = "use `q`, a text of alias, tags, user or group"
 
-LITELLM_PARAMETERS: dict[str, Foreign] = {
-    "page": Foreign(_PAGE),
-    "size": Foreign("use `limit`"),
-    "page_size": Foreign("use `limit`"),
-    "team_id": Foreign(_SEARCH),
-    "organization_id": Foreign(_SEARCH),
-    "project_id": Foreign(_SEARCH),
-    "agent_id": Foreign(_SEARCH),
-    "access_group_id": Foreign(_SEARCH),
-    "user_id": Foreign(_SEARCH),
-    "key_alias": Foreign(_SEARCH),
-    "search": Foreign(_SEARCH),
-    "substring_matching": Foreign("`q` finds parts of texts"),
-    "key_hash": Foreign("GET /key/info?key= takes a secret, a `token_id` or an alias"),
-    "return_full_object": Foreign("keys are always whole: leave it out", taken=("true",)),
-    "include_team_keys": Foreign("all keys are listed: leave it out", taken=("true", "false")),
-    "include_created_by_keys": Foreign("all keys are listed: leave it out", taken=("true", "false")),
-    "sort_by": Foreign("use `sort`: budget_used, created_at, expires, key_alias, last_used_at or spend"),
-    "sort_order": Foreign("use `sort`, with `-` before the name from high to low"),
-    "expand": Foreign("there are no related objects: leave it out"),
-    "status": Foreign("`blocked` and `expires` of each key say it"),
-    "expires": Foreign("`expires` of each key says it; sort=expires lists by it"),
+LITELLM_PARAMETERS: dict[str, UnsupportedField] = {
+    "page": UnsupportedField(_PAGE),
+    "size": UnsupportedField("use `limit`"),
+    "page_size": UnsupportedField("use `limit`"),
+    "team_id": UnsupportedField(_SEARCH),
+    "organization_id": UnsupportedField(_SEARCH),
+    "project_id": UnsupportedField(_SEARCH),
+    "agent_id": UnsupportedField(_SEARCH),
+    "access_group_id": UnsupportedField(_SEARCH),
+    "user_id": UnsupportedField(_SEARCH),
+    "key_alias": UnsupportedField(_SEARCH),
+    "search": UnsupportedField(_SEARCH),
+    "substring_matching": UnsupportedField("`q` finds parts of texts"),
+    "key_hash": UnsupportedField("GET /key/info?key= takes a secret, a `token_id` or an alias"),
+    "return_full_object": UnsupportedField("keys are always whole: leave it out", taken=("true",)),
+    "include_team_keys": UnsupportedField("all keys are listed: leave it out", taken=("true", "false")),
+    "include_created_by_keys": UnsupportedField("all keys are listed: leave it out", taken=("true", "false")),
+    "sort_by": UnsupportedField(
+        "use `sort`: budget_used, created_at, expires, key_alias, last_used_at or spend"
+    ),
+    "sort_order": UnsupportedField("use `sort`, with `-` before the name from high to low"),
+    "expand": UnsupportedField("there are no related objects: leave it out"),
+    "status": UnsupportedField("`blocked` and `expires` of each key say it"),
+    "expires": UnsupportedField("`expires` of each key says it; sort=expires lists by it"),
 }
 """Parameters of LiteLLM's `/key/list`. Some values change nothing here: its own client sends those."""
 

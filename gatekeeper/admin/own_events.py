@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.ledger.events import CallEvent, Event, Gap, Tick
 from gatekeeper.money import usd
 
@@ -13,10 +13,10 @@ class OwnEvents:
     """Replaces the sums of each tick by those of this key's calls, and the number of missed events, which
     are everybody's, by "unknown". The events are those of a subscription to this key's calls."""
 
-    def __init__(self, key_id: str, in_flight: Mapping[str, Call]) -> None:
+    def __init__(self, key_id: str, in_flight: Mapping[str, CallRecord]) -> None:
         self._key_id = key_id
         self._in_flight = in_flight
-        self._finished: list[Call] = []
+        self._finished: list[CallRecord] = []
 
     def of(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:

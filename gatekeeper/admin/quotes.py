@@ -8,7 +8,7 @@ from typing import cast
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin import quote_documents
+from gatekeeper.admin import quote_schemas
 from gatekeeper.admin.field_values import read_count, read_text
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.problems import invalid
@@ -25,7 +25,7 @@ blueprint = Blueprint("quotes", __name__)
 
 
 @blueprint.post("/prices/quote")
-@describe(quote_documents.QUOTE)
+@describe(quote_schemas.QUOTE)
 async def quote() -> Response:
     """What a call would cost by the prices in force, line by line: your own prices too. It is told by numbers
     of tokens of text, or by the usage that an answer has reported. `cost_usd` is null where it is unknown,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin import status_documents
+from gatekeeper.admin import status_schemas
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.openapi.operation import describe
@@ -20,7 +20,7 @@ HIDDEN = "…"
 
 
 @blueprint.get("/settings")
-@describe(status_documents.SHOW_SETTINGS)
+@describe(status_schemas.SHOW_SETTINGS)
 async def show() -> Response:
     """What the gateway runs with, and where each setting came from: a flag, an environment variable, a file,
     or `default`. Paths are those of its machine. Of a secret only whether it is set is told."""

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import msgspec
 from quart import Blueprint, Response
 
-from gatekeeper.admin import spend_documents
+from gatekeeper.admin import spend_schemas
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.parameters import MAX_LIMIT
 from gatekeeper.admin.requests import Document, Query, json_response, read_query
@@ -28,7 +28,7 @@ blueprint = Blueprint("spend", __name__)
 
 
 @blueprint.get("/spend")
-@describe(spend_documents.SPEND_SUMS)
+@describe(spend_schemas.SPEND_SUMS)
 async def spend() -> Response:
     """`rows` by one or two groups, and the `total` of all calls; `since` and `until` are the resolved times,
     for requesting the same calls from `/calls`; days, hours and minutes are those of `timezone`. A period
@@ -52,7 +52,7 @@ def instant(moment: datetime | None) -> str | None:
 
 
 @blueprint.get("/models")
-@describe(spend_documents.LIST_MODELS)
+@describe(spend_schemas.LIST_MODELS)
 async def models() -> Response:
     """`seen`: the models of calls, most recently used first, and whether the catalogue has them; `priced`:
     the ids, or globs of ids, in the catalogue."""
@@ -70,7 +70,7 @@ async def models() -> Response:
 
 
 @blueprint.get("/prices")
-@describe(spend_documents.SHOW_PRICES)
+@describe(spend_schemas.SHOW_PRICES)
 async def prices() -> Response:
     """The prices in force, of every component with its unit: those of this release, with those of your
     own file over them. `own_file` is its path: what the setting `prices` names, else prices.toml in the data
@@ -90,7 +90,7 @@ COLUMNS = {"api_key": "key_id", "user_id": "user_id", "request_id": "id"}
 
 
 @blueprint.get("/spend/tags")
-@describe(spend_documents.TAGS)
+@describe(spend_schemas.TAGS)
 async def tags() -> Response:
     """A call with several tags counts under each, one without tags under none."""
     query = read_query()
@@ -115,7 +115,7 @@ async def tags() -> Response:
 
 
 @blueprint.get("/spend/logs")
-@describe(spend_documents.LOGS)
+@describe(spend_schemas.LOGS)
 async def logs() -> Response:
     """Finished calls, newest first. `api_key` is a key's secret, `token_id` or alias."""
     query = read_query()

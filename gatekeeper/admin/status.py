@@ -6,7 +6,7 @@ from __future__ import annotations
 from quart import Blueprint, Response, request
 
 from gatekeeper import __version__
-from gatekeeper.admin import probes, status_documents
+from gatekeeper.admin import probes, status_schemas
 from gatekeeper.admin.gateway import NAME, current_gateway
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.openapi.operation import describe
@@ -36,7 +36,7 @@ LINKS = {
 
 
 @blueprint.get("/")
-@describe(status_documents.SHOW_ROOT)
+@describe(status_schemas.SHOW_ROOT)
 async def root() -> Response:
     """`gemini` is the base URL to use instead of Google's; `upstream` is null with the sandbox; `timezone` is
     that of days and hours."""
@@ -57,21 +57,21 @@ async def root() -> Response:
 
 
 @blueprint.get("/healthz")
-@describe(status_documents.HEALTHZ)
+@describe(status_schemas.HEALTHZ)
 async def healthz() -> Response:
     """Liveness: always 200."""
     return json_response(probes.liveness(current_gateway()))
 
 
 @blueprint.get("/readyz")
-@describe(status_documents.READYZ)
+@describe(status_schemas.READYZ)
 async def readyz() -> Response:
     """Readiness: whether calls are accepted. `reasons` say why not; `warnings` list other problems."""
     return json_response(probes.readiness(current_gateway()))
 
 
 @blueprint.get("/metrics")
-@describe(status_documents.METRICS)
+@describe(status_schemas.METRICS)
 async def metrics() -> Response:
     """For Prometheus, in the exposition format that `Accept` asks for. Counters start with the process."""
     # Imported here: its library takes a sixth of the time in which the admin API loads.

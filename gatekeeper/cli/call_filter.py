@@ -95,7 +95,7 @@ async def explain_no_calls(client: Client, wanted: CallFilter) -> str:
         return sanitized(f"No call matches {wanted}.")
     alone = [part for part in parts if not (await client.calls(*part, limit=1)).value.calls]
     if not alone:
-        return sanitized(f"No call matches all of {wanted}, though each part alone does.")
+        return sanitized(f"Each part of {wanted} matches some calls, but no call matches all of them.")
     return sanitized(f"No call matches {', nor '.join(map(str, alone))}.")
 
 

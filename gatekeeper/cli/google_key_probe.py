@@ -40,7 +40,7 @@ def _ask(upstream: str, key: str) -> tuple[int, bytes]:
     # Imported here: `--help` does without.
     import httpx2
 
-    from gatekeeper.proxy.upstream import tls_context
+    from gatekeeper.upstream.pool import tls_context
 
     try:
         # As the gateway connects: by no proxy of the environment.

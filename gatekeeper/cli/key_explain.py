@@ -82,7 +82,9 @@ def facts(explained: Explanation) -> Iterator[tuple[str, str | None]]:
     if explained.refusal is None:
         yield (
             "admitted",
-            "yes, when other calls have ended that hold the budget" if explained.waits else "yes",
+            "yes, after waiting for calls in flight to release their part of the budget"
+            if explained.waits
+            else "yes",
         )
     else:
         error = explained.refusal.error

@@ -181,7 +181,7 @@ def fetch_date(url: SplitResult) -> datetime | None:
 
 def wrap_tls(plain: socket.socket, host: str) -> ssl.SSLSocket:
     # Imported here: it imports trio and the proxy, which `--help` does not need.
-    from gatekeeper.proxy.upstream import tls_context
+    from gatekeeper.upstream.pool import tls_context
 
     return tls_context().wrap_socket(plain, server_hostname=host)
 

@@ -40,18 +40,18 @@ class Readiness(msgspec.Struct, frozen=True):
     google_keys: tuple[GoogleKey, ...] = ()
 
 
-class ToldSetting(msgspec.Struct, frozen=True):
+class ReportedSetting(msgspec.Struct, frozen=True):
     """Of a secret it is told only that it is set."""
 
     value: str | int | float | bool | None
     source: str
 
 
-class ToldSettings(msgspec.Struct, frozen=True):
+class ReportedSettings(msgspec.Struct, frozen=True):
     """The document of `/settings`; `time` is that of the gateway's clock."""
 
     time: datetime
-    settings: Mapping[str, ToldSetting]
+    settings: Mapping[str, ReportedSetting]
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Running(msgspec.Struct, frozen=True):
     url: str
     info: GatewayInfo
     readiness: Readiness
-    told: ToldSettings | None = None
+    told: ReportedSettings | None = None
     prices: Prices | None = None
     refused: str | None = None
 
@@ -78,7 +78,7 @@ class Running(msgspec.Struct, frozen=True):
         return None
 
 
-def parsed(setting: Setting, told: ToldSetting) -> object:
+def parsed(setting: Setting, told: ReportedSetting) -> object:
     """Raises ValueError."""
     # Of a secret the gateway tells that it is set, which is no value of it.
     return None if setting.secret or told.value is None else setting.parse(str(told.value))
@@ -124,7 +124,7 @@ async def _ask(client: Client) -> Running:
     readiness = msgspec.json.decode((await client.ready()).raw, type=Readiness)
     running = Running(client.url, (await client.root()).value, readiness)
     try:
-        told = msgspec.json.decode((await client.settings()).raw, type=ToldSettings)
+        told = msgspec.json.decode((await client.settings()).raw, type=ReportedSettings)
         return msgspec.structs.replace(running, told=told, prices=(await client.prices()).value)
     except Unauthorized:
         return msgspec.structs.replace(running, refused="it does not accept this key")
@@ -159,7 +159,7 @@ def _settings(running: Running, has_key: bool) -> Finding:
     return Finding("settings", f"set are {', '.join(given)}" if given else "all are defaults")
 
 
-def check_clocks(told: ToldSettings, now: datetime) -> Finding:
+def check_clocks(told: ReportedSettings, now: datetime) -> Finding:
     """The gateway's clock against this machine's."""
     seconds = abs(told.time - now).total_seconds()
     if seconds > MAX_CLOCK_SKEW.total_seconds():

@@ -26,8 +26,8 @@ class Cause(NamedTuple):
 GATEWAY_REASONS = {
     "GATEKEEPER_BAD_REQUEST": Cause(
         "malformed request",
-        "change the part that the message names. On routes that cost money only Google's own parameters "
-        "pass, to the letter",
+        "change the part that the message names. On routes that cost money only parameters that "
+        "Google documents are accepted, spelled exactly",
     ),
     "GATEKEEPER_KEY_MISSING": Cause(
         "no key sent", "send one, as `x-goog-api-key`, `?key=` or `Authorization: Bearer`"
@@ -52,7 +52,7 @@ GATEWAY_REASONS = {
         "change what the message names in the request, or ask the administrator",
     ),
     "GATEKEEPER_NOT_FOUND": Cause(
-        "not found", "use a base URL that the message names; make the resource again"
+        "not found", "use a base URL that the message names; create the resource again"
     ),
     "GATEKEEPER_TOO_LARGE": Cause("request too large", "send shorter headers; ask for fewer items"),
     "GATEKEEPER_RATE_LIMITED": Cause(
@@ -62,13 +62,17 @@ GATEWAY_REASONS = {
         "over budget",
         "wait for the reset, ask for less output, or ask the administrator for a higher budget",
     ),
-    "GATEKEEPER_TOO_MANY_PARALLEL": Cause("too many at once", "wait for one of them, finish or cancel some"),
+    "GATEKEEPER_TOO_MANY_PARALLEL": Cause(
+        "too many at once", "wait until a parallel call ends, or cancel one"
+    ),
     "GATEKEEPER_UPSTREAM_UNREACHABLE": Cause(
         "Google unreachable", "repeat it later; look at the gateway's network"
     ),
     "GATEKEEPER_UPSTREAM_KEY_INVALID": Cause("Google key refused", "set a valid `GEMINI_API_KEY`"),
     "GATEKEEPER_DRAINING": Cause("gateway shutting down", "repeat it"),
-    "GATEKEEPER_LEDGER_FULL": Cause("gateway's disk full", "free some of it; what is running is kept"),
+    "GATEKEEPER_LEDGER_FULL": Cause(
+        "gateway's disk full", "free some disk space; calls in flight are still recorded"
+    ),
     "GATEKEEPER_UPSTREAM_TIMEOUT": Cause(
         "Google timed out", "repeat it, or set a longer `first_byte_timeout` or `read_timeout`"
     ),

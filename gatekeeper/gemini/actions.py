@@ -23,7 +23,7 @@ EMBEDDING = frozenset({"embedContent", "batchEmbedContents", "asyncBatchEmbedCon
 BATCHES = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
 # Their path names the model, and prompts are long, and calls many: of their bodies only a cached content and
 # the token of a long decode are looked for, unless a limit needs more.
-PLAIN_ACTIONS = frozenset({"generateContent", "streamGenerateContent", "generateAnswer"})
+PATH_MODEL_ACTIONS = frozenset({"generateContent", "streamGenerateContent", "generateAnswer"})
 # Billing FAQ: requests to count tokens are not billed.
 FREE_ACTIONS = frozenset({"countTokens", "countTextTokens", "countMessageTokens", "transferOwnership"})
 

@@ -33,31 +33,35 @@ BilledUnits = dict[str, int | None]
 DEFAULT_PREDICTIONS, DEFAULT_OPENAI_IMAGES = 4, 1
 DEFAULT_VIDEO_SECONDS, DEFAULT_VIDEOS, DEFAULT_RESOLUTION = 8, 1, "720p"
 
-_SINGING = GENERATING | INTERACTIONS | OPENAI_GENERATING
-_SUNG = ("STOP", "stop", "completed", None)  # None: it does not say, and one was asked for
+_MUSIC_ACTIONS = GENERATING | INTERACTIONS | OPENAI_GENERATING
+_MUSIC_COMPLETE = ("STOP", "stop", "completed", None)  # None: it does not say, and one was asked for
 
 
 def billed_units(
-    action: str | None, model: str | None, asked: RequestSummary, said: ResponseSummary
+    action: str | None, model: str | None, request_summary: RequestSummary, response_summary: ResponseSummary
 ) -> BilledUnits:
     """The units of a call that Google answered with success. `action` None: the call is of the kind that the
     model is for. `model` without `models/`."""
-    if said.usage and b"grounding_tool_count" in said.usage:
-        return counted_searches(said.usage)
+    if response_summary.usage and b"grounding_tool_count" in response_summary.usage:
+        return counted_searches(response_summary.usage)
     if action in VIDEO_ACTIONS or (action is None and _is(model, "veo")):
-        return video_units(asked)
+        return video_units(request_summary)
     if action in IMAGE_ACTIONS or (action is None and _is(model, "imagen")):
         component = MUSIC if _is(model, "lyria") else IMAGE
-        return {} if said.usage else {component: _pictures(action or "predict", asked, said)}
-    if _is(model, "lyria") and (action is None or action in _SINGING):
-        return {MUSIC: _songs(said)}
-    return said.billed_units
+        return (
+            {}
+            if response_summary.usage
+            else {component: _pictures(action or "predict", request_summary, response_summary)}
+        )
+    if _is(model, "lyria") and (action is None or action in _MUSIC_ACTIONS):
+        return {MUSIC: _music_clips(response_summary)}
+    return response_summary.billed_units
 
 
-def video_units(asked: RequestSummary, videos: int | None = None) -> BilledUnits:
+def video_units(request_summary: RequestSummary, videos: int | None = None) -> BilledUnits:
     """The units of a request for videos, or of so many that were made of it."""
-    media = asked.media
-    if not (asked.understood and media.understood):
+    media = request_summary.media
+    if not (request_summary.understood and media.understood):
         return {VIDEO_SECOND + DEFAULT_RESOLUTION: None}
     # 0 is how proto3 reads a number that is left out.
     seconds = media.seconds or DEFAULT_VIDEO_SECONDS
@@ -70,16 +74,16 @@ def _is(model: str | None, family: str) -> bool:
     return model is not None and model.startswith(family + "-")
 
 
-def _pictures(action: str, asked: RequestSummary, said: ResponseSummary) -> int | None:
-    if said.pictures is not None:
-        return said.pictures
-    if not (said.complete and asked.understood and asked.media.understood):
+def _pictures(action: str, request_summary: RequestSummary, response_summary: ResponseSummary) -> int | None:
+    if response_summary.pictures is not None:
+        return response_summary.pictures
+    if not (response_summary.complete and request_summary.understood and request_summary.media.understood):
         return None
     default = DEFAULT_PREDICTIONS if action == "predict" else DEFAULT_OPENAI_IMAGES
-    return asked.media.samples or default
+    return request_summary.media.samples or default
 
 
-def _songs(said: ResponseSummary) -> int | None:
-    if said.block_reason:
+def _music_clips(response_summary: ResponseSummary) -> int | None:
+    if response_summary.block_reason:
         return 0
-    return 1 if said.complete and said.finish_reason in _SUNG else None
+    return 1 if response_summary.complete and response_summary.finish_reason in _MUSIC_COMPLETE else None

@@ -1,5 +1,5 @@
-"""A usage that reports nothing unusual of its output: what most events of a stream report, one after the
-other, while only their output grows. Pure; nothing raises."""
+"""Fast path for the usage in stream events where only the output token count changes from one event to the
+next. Pure; nothing raises."""
 
 from __future__ import annotations
 

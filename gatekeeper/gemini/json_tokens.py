@@ -1,10 +1,10 @@
 """Splits a JSON document into tokens as it streams, at any chunking and in linear time. Bytes in, tokens out;
 nothing raises.
 
-It serves to look into requests, so it does not validate: what it cannot be part of a JSON document ends it,
-`failed`. White space, commas, numbers and the colon after a key are no tokens; a number is one where it is
-asked for. Of a string at most `MAX_STRING_BYTES` are reported, and the rest (inline images, long prompts) is
-passed over at the speed of a search, unless all of it is asked for.
+It serves to look into requests, so it does not validate: what cannot be part of a JSON document ends it, and
+it is `failed`. White space, commas, numbers and the colon after a key are no tokens; a number is one where it
+is asked for. Of a string at most `MAX_STRING_BYTES` are reported, and the rest (inline images, long prompts)
+is passed over at the speed of a search, unless all of it is asked for.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ whatever is made or deleted meanwhile. Google's page is therefore taken as a who
 more than the client's page has room for, it is asked for once more, only as far as it is needed (a page size
 may change from page to page: https://google.aip.dev/158). In OpenAI's form each item is a position.
 
-A page that is full is looked behind: the client gets a token only if one more item is there for it. Google's
-Python SDK raises IndexError for a page without items.
+After a full page the next item is looked for: the client gets a token only if there is one more item for it.
+Google's Python SDK raises IndexError for a page without items.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class Unmetered:
 NO_METER: Meter = Unmetered()
 
 
-class PlainErrorMeter:
+class ErrorOnlyMeter:
     """Meters an error in plain text, such as those of Google's upload servers: the text is its message."""
 
     delimiters = None
@@ -194,7 +194,7 @@ def meter_for(
     found = _format_of(content_type, content_encoding, status >= 400)
     if found is None:
         return NO_METER
-    meter: Meter = PlainErrorMeter()
+    meter: Meter = ErrorOnlyMeter()
     splitter, is_gzip = found
     if splitter is not None:
         meter = JsonMeter(splitter, ResponseParser(collection, counts_usage=counts_usage))

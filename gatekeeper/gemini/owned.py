@@ -50,7 +50,7 @@ def root_of(resource: str) -> str | None:
     return resource if segments[0] == "operations" else "/".join(segments[:2])
 
 
-def is_plain(root: str) -> bool:
+def is_canonical(root: str) -> bool:
     """Whether a root is written as Google's are."""
     return _ROOT.fullmatch(root) is not None
 
@@ -69,7 +69,7 @@ def named_in_path(path: bytes) -> Named:
     root = root_of(name.removeprefix("models/") if name.startswith("models/tunedModels/") else name)
     if root is None:
         return NOTHING
-    return Named(root) if is_plain(root) and not _is_ambiguous(path) else UNCLEAR
+    return Named(root) if is_canonical(root) and not _is_ambiguous(path) else UNCLEAR
 
 
 def _of_openai(path: str) -> str:

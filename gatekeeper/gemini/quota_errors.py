@@ -1,5 +1,5 @@
-"""What a 429 of Google's says about later calls: which quota is used up, until when, and for whom. Pure: the
-time is given."""
+"""What a 429 from Google means for later calls: which quota is exhausted, until when, and for which key or
+project. Pure: the time is given."""
 
 from __future__ import annotations
 

@@ -127,7 +127,8 @@ _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"
 
 
 def may_name_more(body: bytes) -> bool:
-    """Whether it is worth parsing the body of one of `PLAIN_ACTIONS`; letters of a key may be escaped."""
+    """Whether it is worth parsing the body of one of `PATH_MODEL_ACTIONS`; letters of a key may be
+    escaped."""
     return b"cached" in body or b'"continuation' in body or (b"\\" in body and b"\\u00" in body)
 
 

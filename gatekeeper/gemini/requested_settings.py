@@ -3,7 +3,7 @@
 One body may hold many requests (a batch, `countTokens`, the setup of an ephemeral token). Each of the
 innermost ones stands for itself: what one of them leaves open is left open, whatever the others say. Where a
 member is said more than once, the value that allows more counts, because it is not published which of them
-Google takes; `null` is as good as none.
+Google takes; `null` counts as absent.
 """
 
 from __future__ import annotations

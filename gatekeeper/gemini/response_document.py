@@ -66,7 +66,7 @@ class Step(msgspec.Struct):
     arguments: object = None
 
 
-class Picture(
+class Image(
     msgspec.Struct, rename={"rai_filtered_reason": "raiFilteredReason", "content_type": "contentType"}
 ):
     """One of Imagen's predictions (withheld ones have a reason, and the prompt may be rated as one more),
@@ -144,8 +144,8 @@ class ResponseDocument(
     step: Step | None = None
     content: Step | None = None
     # Imagen's pictures; OpenAI's, and its embeddings
-    predictions: list[Picture] | None = None
-    data: list[Picture] | None = None
+    predictions: list[Image] | None = None
+    data: list[Image] | None = None
 
     def other_usage(self) -> bytes:
         """The usage of a document that has no valid `usageMetadata`: an interaction's own, which is its

@@ -16,8 +16,8 @@ class AccessRequest(msgspec.Struct, frozen=True):
     """What a call needs access to: its action and model as far as the request line names them, and its path
     after `/gemini`. `billing` is that of its route; `unpriced_reason` says why this call could not be priced,
     and is set for a key with a budget only. `model_pending`: the body or a later message names the model, and
-    is admitted then. `asked` is what its body names, None while that is not known. `client` is the address
-    that it comes from, if one of its accounts is limited to some."""
+    is admitted then. `request_summary` is what its body names, None while that is not known. `client` is the
+    address that it comes from, if one of its accounts is limited to some."""
 
     action: str | None
     model: str | None
@@ -25,7 +25,7 @@ class AccessRequest(msgspec.Struct, frozen=True):
     billing: Billing
     unpriced_reason: str | None = None
     model_pending: bool = False
-    asked: RequestSummary | None = None
+    request_summary: RequestSummary | None = None
     client: str = ""
 
     @property

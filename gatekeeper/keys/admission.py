@@ -47,7 +47,7 @@ def admit(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refu
 
 
 def admit_body(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
-    """The refusal by what the request's body names (`request.asked`), or None."""
+    """The refusal by what the request's body names (`request.request_summary`), or None."""
     for account in accounts:
         for rule in _rules(account)[1]:
             if rule(account, request, now):
@@ -290,7 +290,7 @@ def _is_set(limit: object) -> bool:
 # So that the many accounts with the same kinds of limits have the same rules in memory.
 @lru_cache(maxsize=1024)
 def _rules_about(limits: frozenset[str]) -> tuple[Sequence[Rule], Sequence[Rule]]:
-    def asked(rules: dict[Rule, tuple[str, ...]]) -> tuple[Rule, ...]:
+    def request_summary(rules: dict[Rule, tuple[str, ...]]) -> tuple[Rule, ...]:
         return tuple(rule for rule, about in rules.items() if not about or not limits.isdisjoint(about))
 
-    return asked(RULES), asked(BODY_RULES)
+    return request_summary(RULES), request_summary(BODY_RULES)

@@ -1,12 +1,13 @@
 """What calls under way may still cost: reservations, so that spend and reservations together never exceed a
 budget. In memory and synchronous, but for the wait of a call that only other calls' reservations keep out.
 
-What is reserved for a call (`amount`), by the `Demand` that is made of its request:
+What is reserved for a call (`amount`), by the `CostForecast` that is made of its request:
 
 - A `bound` that the call cannot exceed is reserved as it is, times the most by which one was exceeded.
 - Where nothing bounds a call (no `maxOutputTokens`, a file of unknown length), or a stream that can be cut,
   what such calls of the key (else of all keys) and the model have cost lately is enough: `expected`. While
-  few of the key's own are known, only some run at once (`CAUTION`): the next may be far dearer.
+  few of the key's own are known, only some run at once (`MAX_CALLS_WITHOUT_HISTORY`): the next may be far
+  dearer.
 - Without any such experience the first call takes what is left of the budget for itself, and the others
   wait for what it costs; so does the last one, for which only as much is left as such calls have cost.
 - A stream may begin with what is left, if that covers what such streams have cost by their first event: it is
@@ -38,12 +39,12 @@ LOOK_INTERVAL = 1.0
 """Seconds after which the first that waits looks again: its budget may be higher, or its period over."""
 UNLIMITED = 10**30
 """Pico-dollars that an account has left whose budget was taken away while its calls run."""
-CAUTION = 4
+MAX_CALLS_WITHOUT_HISTORY = 4
 """How many calls may run at once that nothing bounds while none of the key's is known; as many more with each
 that is."""
 
 
-class Demand(msgspec.Struct, frozen=True, gc=False):
+class CostForecast(msgspec.Struct, frozen=True, gc=False):
     """What a call may cost, in pico-dollars. `is_firm`: it cannot cost more than `bound`. `expected`: what
     such calls have cost and some more, `likely` what the key's own have cost; None if there were none.
     `first`: for one that is metered while it runs, and can be cut, what it costs by the time when that is
@@ -57,7 +58,7 @@ class Demand(msgspec.Struct, frozen=True, gc=False):
     calls: int = 0
 
 
-class Short(Enum):
+class Shortfall(Enum):
     """Why nothing can be reserved."""
 
     WAIT = auto()
@@ -101,8 +102,8 @@ def room(account: Account, now: int) -> int:
 
 
 def may_be_short(account: Account) -> bool:
-    """Whether there may be less than no `room`, without a look at the time: once a window is over less has
-    been spent."""
+    """Whether `room` may be negative. Does not look at the clock: a window that is over may make this too
+    strict, never too lax."""
     budget = account.record.max_budget_pico
     return budget is not None and max(0, account.spend_pico) + account.reserved_pico > budget
 
@@ -115,29 +116,29 @@ def tightest(accounts: Sequence[Account], now: int) -> Account:
     return min(reversed(accounts), key=lambda account: room(account, now))
 
 
-def wanted_pico(demand: Demand, most: int) -> int:
+def wanted_pico(demand: CostForecast, most: int) -> int:
     """What to reserve where there is enough, of `most` that no call has spent."""
     if demand.expected is None or (demand.first is None and demand.is_firm):
         return demand.bound
     wanted = demand.expected
     if demand.first is None:
         # The fewer calls are known, the larger a part each gets for itself: the next may be far dearer.
-        wanted = max(wanted, most // (CAUTION * (demand.calls + 1)))
+        wanted = max(wanted, most // (MAX_CALLS_WITHOUT_HISTORY * (demand.calls + 1)))
     return min(demand.bound, wanted)
 
 
-def amount(demand: Demand, left: int, reserved: int) -> int | Short:
+def amount(demand: CostForecast, left: int, reserved: int) -> int | Shortfall:
     """What to reserve where `left` is neither spent nor reserved, and `reserved` is held by other calls."""
     wanted = wanted_pico(demand, left + reserved)
     if wanted <= left:
         return wanted
     if not _may_fit(demand, wanted, left + reserved):
-        return Short.REFUSE
+        return Shortfall.REFUSE
     # Nobody else uses the budget: all that is left.
-    return left if reserved <= 0 else Short.WAIT
+    return left if reserved <= 0 else Shortfall.WAIT
 
 
-def _may_fit(demand: Demand, wanted: int, most: int) -> bool:
+def _may_fit(demand: CostForecast, wanted: int, most: int) -> bool:
     """Whether so much is enough for a call that nobody else's reservations keep out."""
     if demand.first is not None:
         return most > demand.first
@@ -167,27 +168,29 @@ class Budgets:
         # By the account that the first of a queue waits for: those that are short of it, in order of arrival.
         self._queues: dict[Account, deque[_Turn]] = {}
 
-    def try_reserve(self, accounts: Sequence[Account], demand: Demand, now: int) -> Reservation | Short:
+    def try_reserve(
+        self, accounts: Sequence[Account], demand: CostForecast, now: int
+    ) -> Reservation | Shortfall:
         """All of these accounts have a budget, and there is at least one."""
         tight = tightest(accounts, now)
         found = amount(demand, room(tight, now), tight.reserved_pico)
-        if isinstance(found, Short):
+        if isinstance(found, Shortfall):
             return found
         for account in accounts:
             account.reserved_pico += found
         return Reservation(tuple(accounts), found)
 
     def reserve_at_once(
-        self, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
-    ) -> Reservation | Short:
+        self, accounts: Sequence[Account], demand: Callable[[], CostForecast], clock: Clock
+    ) -> Reservation | Shortfall:
         """As `try_reserve`, unless others wait for the same: then it is their turn first."""
         if self._queues and any(account in self._queues for account in accounts):
-            return Short.WAIT
+            return Shortfall.WAIT
         return self.try_reserve(accounts, demand(), clock())
 
     async def reserve(
-        self, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
-    ) -> Reservation | Short:
+        self, accounts: Sequence[Account], demand: Callable[[], CostForecast], clock: Clock
+    ) -> Reservation | Shortfall:
         """As `try_reserve`, but waits where that may help, behind those that wait already. The demand is
         asked for again after that: by then more is known of what such calls cost."""
         found = self.reserve_at_once(accounts, demand, clock)
@@ -195,21 +198,23 @@ class Budgets:
         # them.
         short_of = next((account for account in accounts if account in self._queues), None)
         with trio.move_on_after(MAX_WAIT):
-            while found is Short.WAIT:
+            while found is Shortfall.WAIT:
                 found = await self._wait(short_of or tightest(accounts, clock()), accounts, demand, clock)
                 short_of = None
         return found
 
     async def _wait(
-        self, short_of: Account, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
-    ) -> Reservation | Short:
+        self, short_of: Account, accounts: Sequence[Account], demand: Callable[[], CostForecast], clock: Clock
+    ) -> Reservation | Shortfall:
         """Waits until something can be reserved, or another account is the one that is short."""
         queue, turn = self._queues.setdefault(short_of, deque()), _Turn()
         queue.append(turn)
-        found: Reservation | Short = Short.WAIT
+        found: Reservation | Shortfall = Shortfall.WAIT
         try:
             # It stays the first while there is too little for it: the next one does not overtake it.
-            while found is Short.WAIT and (queue[0] is not turn or tightest(accounts, clock()) is short_of):
+            while found is Shortfall.WAIT and (
+                queue[0] is not turn or tightest(accounts, clock()) is short_of
+            ):
                 with trio.move_on_after(LOOK_INTERVAL):
                     await turn.wait()
                 if queue[0] is turn:
@@ -224,8 +229,8 @@ class Budgets:
         return found
 
     def _reserve_limited(
-        self, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
-    ) -> Reservation | Short:
+        self, accounts: Sequence[Account], demand: Callable[[], CostForecast], clock: Clock
+    ) -> Reservation | Shortfall:
         """As `try_reserve`, of those accounts that still have a budget; of none nothing."""
         left = limited(accounts)
         return self.try_reserve(left, demand(), clock()) if left else Reservation(())

@@ -1,4 +1,5 @@
-"""The keys' file holds by itself what is older than a moment, also where many changes followed each other."""
+"""Checkpoints SQLite's write-ahead log, so that the key file alone (without its -wal file) lacks no change
+that is more than a moment old, even after many changes in a row."""
 
 from __future__ import annotations
 
@@ -11,5 +12,5 @@ async def make_checkpoints(file: SqliteFile) -> None:
     """Runs until cancelled; whoever closes the file then makes the last checkpoint."""
     while True:
         await trio.sleep(CHECKPOINT_INTERVAL)
-        if file.has_unmoved:
+        if file.needs_checkpoint:
             await trio.to_thread.run_sync(file.checkpoint)

@@ -1,7 +1,7 @@
 """Which Google keys, and which Google projects, are left out for a time, and for which calls.
 
 A cool-down ends in steps: once its time is over one call tries, and each call that succeeds doubles how many
-may run at once, until `RAMPED` of them may; a quota that is still used up begins it again.
+may run at once, until `RAMP_UP_LIMIT` of them may; a quota that is still used up begins it again.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from gatekeeper.google_key import GoogleKey
 
-RAMPED = 16
+RAMP_UP_LIMIT = 16
 """Calls at once. A cool-down is over when so many may run."""
-UNTRIED = 600_000_000  # microseconds after its end, in which nobody has tried
+FORGET_AFTER_MICROS = 600_000_000  # microseconds after its end, in which nobody has tried
 
 
-class Want(NamedTuple):
+class KeyRequirement(NamedTuple):
     """What a call needs of a key. `model`: the model that it asks for; `action`: that of a call that no
     quota of models counts (None for any other); `project`: the only one that can answer it."""
 
@@ -69,7 +69,7 @@ class CoolDowns:
     def __len__(self) -> int:
         return len(self._all)
 
-    def of_call(self, want: Want) -> CoolingDown:
+    def of_call(self, want: KeyRequirement) -> CoolingDown:
         """What keeps some keys from such a call, or has only just ended."""
         if not self._all:
             return ()
@@ -99,5 +99,5 @@ class CoolDowns:
     def forget(self, now: int) -> None:
         """What is long over, and nobody has tried."""
         for scope, cool_down in [*self._all.items()]:
-            if now > cool_down.until + UNTRIED and not cool_down.running:
+            if now > cool_down.until + FORGET_AFTER_MICROS and not cool_down.running:
                 del self._all[scope]

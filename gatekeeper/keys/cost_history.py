@@ -1,10 +1,10 @@
 """What calls have cost lately, by key and model, so that what is reserved for the next one is neither far too
 much nor too little. Pure: the registry of keys loads and stores it.
 
-The rule: the likely cost is the largest of late, and what the request is longer than the longest of late
-costs on top, a token for each byte. The expected one is `MARGIN` times that. Where the key has no experience
-with a model that others have, it is `MARGIN_OF_OTHERS` times theirs. The largest fades by a fiftieth with
-each call, so that one exception is forgotten after some hundred.
+The rule: the likely cost is the largest recent cost; if the request is longer than the longest recent one,
+each further byte adds a token. The expected one is `MARGIN` times that. If only other keys have called the
+model, it is `MARGIN_OF_OTHERS` times their likely cost. The largest fades by a fiftieth with each call, so
+that one exception is forgotten after some hundred.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 
 MARGIN, MARGIN_OF_OTHERS = (5, 4), (2, 1)
-FADES = (49, 50)
+DECAY_PER_CALL = (49, 50)
 MAX_ENTRIES = 20_000  # some 300 bytes of memory each
 
 
@@ -25,13 +25,13 @@ CostName = tuple[str, str, str]
 """Key (empty for all keys together), model, action."""
 
 
-def cost_name(row: Call) -> CostName:
+def cost_name(row: CallRecord) -> CostName:
     """That of a call with its key's experience."""
     return row.key_id or "", row.model or "", row.action or ""
 
 
-class Largest(msgspec.Struct):
-    """Of one kind of calls, of late."""
+class RecentMaximum(msgspec.Struct):
+    """Recent maxima of one kind of call (decaying)."""
 
     cost_pico: int = 0
     request_bytes: int = 0
@@ -43,11 +43,11 @@ class Largest(msgspec.Struct):
     """Of streams: what they cost by their first event that says it, and what one event more has cost."""
 
 
-class Experience(msgspec.Struct, frozen=True, gc=False):
+class CostStatistics(msgspec.Struct, frozen=True, gc=False):
     """What calls of one model and action have cost, a key's own and those of all keys."""
 
-    own: Largest | None
-    others: Largest | None
+    own: RecentMaximum | None
+    others: RecentMaximum | None
 
     def expected(self, request_bytes: int, input_pico: int) -> int | None:
         """The expected cost of a call in pico-dollars; None without any experience. `input_pico` is the price
@@ -59,8 +59,8 @@ class Experience(msgspec.Struct, frozen=True, gc=False):
         return None
 
     def likely(self, request_bytes: int, input_pico: int) -> int | None:
-        """The same without any margin, by the key's own experience only: what others' calls cost keeps nobody
-        from making a first one."""
+        """The same without margin, and by the key's own calls only: other keys' costs must not keep a key
+        from its first call."""
         return _likely(self.own, request_bytes, input_pico)
 
     @property
@@ -80,43 +80,43 @@ class Experience(msgspec.Struct, frozen=True, gc=False):
         return (self.own.first_pico, self.own.step_pico) if self.own else (0, 0)
 
 
-def _likely(largest: Largest | None, request_bytes: int, input_pico: int) -> int | None:
+def _likely(largest: RecentMaximum | None, request_bytes: int, input_pico: int) -> int | None:
     if largest is None or not largest.cost_pico:
         return None
     return largest.cost_pico + max(0, request_bytes - largest.request_bytes) * input_pico
 
 
 def _faded(amount: int) -> int:
-    return amount * FADES[0] // FADES[1]
+    return amount * DECAY_PER_CALL[0] // DECAY_PER_CALL[1]
 
 
 class CostHistory:
     """Of one gateway. Calls of one action and model are alike."""
 
     def __init__(self) -> None:
-        self._largest: OrderedDict[CostName, Largest] = OrderedDict()
+        self._largest: OrderedDict[CostName, RecentMaximum] = OrderedDict()
         self._changed: set[CostName] = set()
 
-    def load(self, known: Iterable[tuple[CostName, Largest]]) -> None:
+    def load(self, known: Iterable[tuple[CostName, RecentMaximum]]) -> None:
         """Takes what was stored, the latest last."""
         self._largest.update(known)
 
-    def take_changed(self) -> list[tuple[CostName, Largest]]:
+    def take_changed(self) -> list[tuple[CostName, RecentMaximum]]:
         """What has changed since this was asked last."""
         changed = [(name, self._largest[name]) for name in self._changed if name in self._largest]
         self._changed.clear()
         return changed
 
-    def not_stored(self, entries: Iterable[tuple[CostName, Largest]]) -> None:
+    def not_stored(self, entries: Iterable[tuple[CostName, RecentMaximum]]) -> None:
         """They are to be stored the next time."""
         self._changed.update(name for name, _ in entries)
 
-    def of(self, key_id: str, model: str, action: str) -> Experience:
+    def of(self, key_id: str, model: str, action: str) -> CostStatistics:
         """What is known of such calls."""
         find = self._largest.get
-        return Experience(find((key_id, model, action)), find(("", model, action)))
+        return CostStatistics(find((key_id, model, action)), find(("", model, action)))
 
-    def note_call(self, row: Call, bound_pico: int) -> None:
+    def note_call(self, row: CallRecord, bound_pico: int) -> None:
         """Takes a call that has ended, if it was answered as a whole and its cost is known."""
         if row.outcome is Outcome.OK and row.cost_pico:
             # Without a budget only others may need the experience.
@@ -127,7 +127,7 @@ class CostHistory:
     def note_events(self, name: CostName, first_pico: int, step_pico: int) -> None:
         """Takes what a stream has cost by its first event, and the largest step after it."""
         # It is stored with the end of its call: `note` marks the entry as changed.
-        largest = self._largest.get(name) or self._largest.setdefault(name, Largest())
+        largest = self._largest.get(name) or self._largest.setdefault(name, RecentMaximum())
         if first_pico != largest.first_pico:
             largest.first_pico = max(first_pico, _faded(largest.first_pico))
         if step_pico != largest.step_pico:
@@ -146,7 +146,7 @@ class CostHistory:
             if largest := self._largest.get(name):
                 self._largest.move_to_end(name)
             else:
-                largest = self._largest[name] = Largest()
+                largest = self._largest[name] = RecentMaximum()
             if cost_pico != largest.cost_pico:
                 largest.cost_pico = max(cost_pico, _faded(largest.cost_pico))
             if request_bytes != largest.request_bytes:

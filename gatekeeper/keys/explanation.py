@@ -10,15 +10,15 @@ import msgspec
 
 from gatekeeper.gemini.errors import error_document
 from gatekeeper.keys.account import Account, AccountId
-from gatekeeper.keys.rate_rules import RATE_NAMES, account_demands, model_demands
-from gatekeeper.keys.rates import Demand, Rate, Rates
+from gatekeeper.keys.rate_rules import RATE_NAMES, limits_of_accounts, limits_of_models
+from gatekeeper.keys.rates import AppliedLimits, Rate, Rates
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.money import usd
 from gatekeeper.refusals import Refusal
 from gatekeeper.times import iso
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class HypotheticalCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call that nobody has made. `path` is that after `/gemini`, `address` the client's; empty: unknown."""
 
     method: str
@@ -84,8 +84,8 @@ def rates_left(
     """What is left of each rate of these accounts, and of those that they have for this model. `now` is by
     the clock of rates."""
     models = [] if model is None else [model]
-    demands = account_demands(accounts, counts_tokens=True)
-    demands += model_demands(accounts, models, counts_tokens=True)
+    demands = limits_of_accounts(accounts, counts_tokens=True)
+    demands += limits_of_models(accounts, models, counts_tokens=True)
     titles = {account.id: account.title for account in accounts}
     return tuple(
         _rate_left(titles, demand, rate, limit, rates.used(demand.account, now)[rate])
@@ -96,7 +96,7 @@ def rates_left(
 
 
 def _rate_left(
-    titles: Mapping[AccountId, str], demand: Demand, rate: Rate, limit: int, used: int
+    titles: Mapping[AccountId, str], demand: AppliedLimits, rate: Rate, limit: int, used: int
 ) -> LimitLeft:
     id_ = demand.account
     title = titles[id_._replace(model="")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gatekeeper.gemini.quota_errors import Exhausted
-from gatekeeper.keys.cool_downs import RAMPED, CoolDown, CoolDowns, CoolingDown, Scope, Want
+from gatekeeper.keys.cool_downs import RAMP_UP_LIMIT, CoolDown, CoolDowns, CoolingDown, KeyRequirement, Scope
 from gatekeeper.keys.google_key_health import PooledKey, Refused
 
 TIMEOUT_WAIT = 30_000_000  # microseconds; twice as long each time that it happens again
@@ -18,7 +18,9 @@ class Lease:
 
     __slots__ = ("_cool_downs", "_tried", "key", "pooled", "want")
 
-    def __init__(self, cool_downs: CoolDowns, pooled: PooledKey, want: Want, tried: CoolingDown) -> None:
+    def __init__(
+        self, cool_downs: CoolDowns, pooled: PooledKey, want: KeyRequirement, tried: CoolingDown
+    ) -> None:
         self._cool_downs = cool_downs
         self.pooled: PooledKey | None = pooled
         self.key = pooled.key
@@ -52,7 +54,7 @@ class Lease:
             # A call that was made in spite of it has succeeded: there is nothing more to wait for.
             cool_down.until = min(cool_down.until, now)
             cool_down.allowed *= 2
-            if cool_down.allowed > RAMPED:
+            if cool_down.allowed > RAMP_UP_LIMIT:
                 self._cool_downs.end(scope, cool_down)
 
     def is_exhausted(self, quotas: Iterable[Exhausted], now: int) -> list[Exhausted]:

@@ -1,9 +1,9 @@
 """The pool of the gateway's own Google keys: which of them a call is made with, and what its response says
 about the next ones. No I/O; times are given, in microseconds since 1970.
 
-A call gets the healthy key that is the least busy for its weight. No call is refused here because of what an
-earlier one was told: where no key is healthy, the one that is back first is asked, and Google's answer is the
-client's. So a single key is always asked.
+A call gets the healthy key that is the least busy for its weight. No call is refused here because of an
+earlier answer: if no key is healthy, the one whose cool-down ends first is used, and the client gets Google's
+answer. So a single key is always used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from gatekeeper.google_key import GoogleKey
 from gatekeeper.keys.admission import matches
-from gatekeeper.keys.cool_downs import CoolDowns, CoolingDown, Want, of_key
+from gatekeeper.keys.cool_downs import CoolDowns, CoolingDown, KeyRequirement, of_key
 from gatekeeper.keys.google_key_health import KeyHealth, PooledKey, health
 from gatekeeper.keys.google_key_lease import Lease
 
@@ -27,7 +27,7 @@ class GoogleKeys:
         self._projects: dict[str, str] = {}
         self._secrets: dict[str, None] = {}
         self._only: PooledKey | None = None
-        self.are_choosy = False  # whether one is for some models only
+        self.have_model_limits = False  # whether one is for some models only
         self.projects: tuple[str, ...] = ()  # in the order of their keys
         self.has_projects = False  # more than one
         self._used = 0
@@ -85,14 +85,14 @@ class GoogleKeys:
 
     def _changed(self) -> None:
         only = next(iter(self._keys.values()), None) if len(self._keys) == 1 else None
-        self.are_choosy = any(pooled.key.models for pooled in self)
-        self._only = None if self.are_choosy else only
+        self.have_model_limits = any(pooled.key.models for pooled in self)
+        self._only = None if self.have_model_limits else only
         self.projects = tuple(dict.fromkeys(pooled.key.project for pooled in self))
         self.has_projects = len(self.projects) > 1
 
     # The choice
 
-    def choose(self, want: Want, now: int, label: str | None = None) -> Lease | None:
+    def choose(self, want: KeyRequirement, now: int, label: str | None = None) -> Lease | None:
         """The key for a call: the one with this label if it is still here, else the best one. None if none is
         for its model."""
         # By far the usual case, and on the path of each call: one key, of which Google has refused nothing.
@@ -109,18 +109,18 @@ class GoogleKeys:
         best = min(serving, key=lambda pooled: _rank(pooled, want, some, now), default=None)
         return best and self._lease(best, want, now)
 
-    def is_for(self, want: Want) -> bool:
+    def is_for(self, want: KeyRequirement) -> bool:
         """Whether `choose` would find a key."""
         return (self._only is not None and not self._cool_downs) or bool(self._serving(want))
 
-    def _serving(self, want: Want) -> list[PooledKey]:
+    def _serving(self, want: KeyRequirement) -> list[PooledKey]:
         serving = [pooled for pooled in self if serves(pooled, want)]
         if want.project is not None:
             # Without one of its project, Google says that there is no such resource.
             return [pooled for pooled in serving if pooled.key.project == want.project] or serving
         return [pooled for pooled in serving if not pooled.draining]
 
-    def choose_another(self, want: Want, now: int, tried: Collection[str]) -> Lease | None:
+    def choose_another(self, want: KeyRequirement, now: int, tried: Collection[str]) -> Lease | None:
         """A healthy key for a request that could not be made with those that were `tried`."""
         some = self._cool_downs.of_call(want)
         healthy = (
@@ -136,7 +136,7 @@ class GoogleKeys:
         best = min(healthy, key=lambda pooled: _rank(pooled, want, some, now), default=None)
         return best and self._lease(best, want, now)
 
-    def _lease(self, pooled: PooledKey, want: Want, now: int) -> Lease:
+    def _lease(self, pooled: PooledKey, want: KeyRequirement, now: int) -> Lease:
         self._used += 1
         pooled.last_used = self._used
         if want.action is None:
@@ -157,7 +157,7 @@ class GoogleKeys:
 
     def all_out(self, now: int) -> bool:
         """Whether no key is known to work for calls of any model."""
-        some = self._cool_downs.of_call(Want())
+        some = self._cool_downs.of_call(KeyRequirement())
         return all(
             pooled.refused is not None
             or pooled.draining
@@ -167,7 +167,7 @@ class GoogleKeys:
 
 
 def _rank(
-    pooled: PooledKey, want: Want, some: CoolingDown, now: int
+    pooled: PooledKey, want: KeyRequirement, some: CoolingDown, now: int
 ) -> tuple[bool, int, bool, bool, bool, float, float, int]:
     """The least is the best: one that is not refused, not cooling down (else the one that is back first), not
     draining, for all models where the model is not known yet, not full, and the least busy."""
@@ -183,7 +183,7 @@ def _rank(
     )
 
 
-def serves(pooled: PooledKey, want: Want) -> bool:
+def serves(pooled: PooledKey, want: KeyRequirement) -> bool:
     """Whether the key is for such a call."""
     models = pooled.key.models
     return not models or want.model is None or any(matches(glob, want.model) for glob in models)

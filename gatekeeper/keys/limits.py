@@ -1,4 +1,4 @@
-"""What may be limited, of a key, a group of keys, an end user and the whole gateway alike.
+"""The limits that a key, a group of keys, an end user or the whole gateway can have.
 
 Times are integers of microseconds since 1970 (UTC), money is an integer of pico-dollars. An empty tuple or
 mapping and a limit of None set no limit.

@@ -3,8 +3,8 @@
 A cursor holds the sort key of the last key of a page (the value sorted by, and the id), not a number of rows:
 keys that are created or deleted between two pages shift nothing.
 
-A page is found by one look at each key, and keeps no more of them than it shows; the keys come in parts, so
-that whoever has very many of them can do something else in between.
+A page takes one pass over all keys and keeps only those that it shows. The pass is in parts, so that other
+tasks run in between where there are very many keys.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Foreign(NamedTuple):
+class UnsupportedField(NamedTuple):
     """A field that is not here: what to use `instead`, and which values set nothing. `is_limit`: a key
     without it may do more than was meant."""
 
@@ -22,78 +22,84 @@ class Foreign(NamedTuple):
 
 _BUDGET = "give `max_budget` and `budget_duration` to the key, or to its group"
 _GROUP = "use `group`"
-_ESTIMATED = Foreign("what is reserved is estimated from the request: leave it out", is_limit=False)
+_ESTIMATED = UnsupportedField("what is reserved is estimated from the request: leave it out", is_limit=False)
 _NO_TOOLS = "this gateway passes requests on unread: `models` and `allowed_routes` say what a key may call"
-_TEMPORARY = Foreign("send POST /key/update with another `max_budget`, and again to undo it", is_limit=False)
+_TEMPORARY = UnsupportedField(
+    "send POST /key/update with another `max_budget`, and again to undo it", is_limit=False
+)
 
-LITELLM_FIELDS: dict[str, Foreign] = {
-    "access_group_ids": Foreign("list the models in `models`, as globs if you like"),
-    "agent_id": Foreign("use `tags` or `metadata`"),
-    "aliases": Foreign(
+LITELLM_FIELDS: dict[str, UnsupportedField] = {
+    "access_group_ids": UnsupportedField("list the models in `models`, as globs if you like"),
+    "agent_id": UnsupportedField("use `tags` or `metadata`"),
+    "aliases": UnsupportedField(
         "clients name Google's models themselves; `models` says which a key may use", is_limit=False
     ),
-    "allowed_cache_controls": Foreign("nothing is cached here: leave it out", is_limit=False),
-    "allowed_passthrough_routes": Foreign("use `allowed_routes`"),
-    "allowed_vector_store_indexes": Foreign(_NO_TOOLS),
-    "api_key": Foreign("a secret of your own is `key`"),
-    "auto_rotate": Foreign(
+    "allowed_cache_controls": UnsupportedField("nothing is cached here: leave it out", is_limit=False),
+    "allowed_passthrough_routes": UnsupportedField("use `allowed_routes`"),
+    "allowed_vector_store_indexes": UnsupportedField(_NO_TOOLS),
+    "api_key": UnsupportedField("a secret of your own is `key`"),
+    "auto_rotate": UnsupportedField(
         "have a timer of your own send POST /key/regenerate", taken=(False,), is_limit=False
     ),
-    "budget_fallbacks": Foreign(
+    "budget_fallbacks": UnsupportedField(
         "a call beyond a budget is refused: let the client choose another model", is_limit=False
     ),
-    "budget_id": Foreign(_BUDGET),
-    "budget_limits": Foreign(
+    "budget_id": UnsupportedField(_BUDGET),
+    "budget_limits": UnsupportedField(
         "a key has one budget: `max_budget` with `budget_duration`; give another to its group"
     ),
-    "config": Foreign("there is no configuration by key: see `gatekeeper config`", is_limit=False),
+    "config": UnsupportedField("there is no configuration by key: see `gatekeeper config`", is_limit=False),
     "default_estimated_output_tokens": _ESTIMATED,
     "default_estimated_output_tokens_per_model": _ESTIMATED,
-    "denied_passthrough_routes": Foreign("name what is allowed, in `allowed_routes`"),
-    "disable_global_guardrails": Foreign(
+    "denied_passthrough_routes": UnsupportedField("name what is allowed, in `allowed_routes`"),
+    "disable_global_guardrails": UnsupportedField(
         "there are no guardrails here: leave it out", taken=(True, False), is_limit=False
     ),
-    "enable_prompt_caching": Foreign(
+    "enable_prompt_caching": UnsupportedField(
         "requests are not changed here: leave it out", taken=(False,), is_limit=False
     ),
-    "end_user_budget_id": Foreign(_BUDGET),
-    "enforced_params": Foreign("requests are not changed here: leave it out"),
-    "grace_period": Foreign("use `grace` of POST /key/regenerate"),
-    "guardrails": Foreign("there are no guardrails here: leave it out, and set safetySettings in requests"),
-    "key_type": Foreign(
+    "end_user_budget_id": UnsupportedField(_BUDGET),
+    "enforced_params": UnsupportedField("requests are not changed here: leave it out"),
+    "grace_period": UnsupportedField("use `grace` of POST /key/regenerate"),
+    "guardrails": UnsupportedField(
+        "there are no guardrails here: leave it out, and set safetySettings in requests"
+    ),
+    "key_type": UnsupportedField(
         "a key that administers has a `role`: `operator` changes keys and may call /gemini, too, `viewer` "
         "reads everything",
         taken=("llm_api", "default"),
     ),
-    "mcp_rpm_limit": Foreign("use `rpm_limit`"),
-    "new_key": Foreign("the gateway makes the new secret"),
-    "new_master_key": Foreign("set GATEKEEPER_MASTER_KEY and restart"),
-    "object_permission": Foreign(_NO_TOOLS),
-    "organization_id": Foreign(_GROUP),
-    "permissions": Foreign("use `models` and `allowed_routes`", is_limit=False),
-    "policies": Foreign("there are no guardrails here: leave it out"),
-    "project_id": Foreign(f"{_GROUP} or `tags`"),
-    "prompts": Foreign(_NO_TOOLS),
-    "rotation_interval": Foreign("have a timer of your own send POST /key/regenerate", is_limit=False),
-    "router_settings": Foreign("requests are not routed by key here: leave it out", is_limit=False),
-    "rpm_limit_type": Foreign(
+    "mcp_rpm_limit": UnsupportedField("use `rpm_limit`"),
+    "new_key": UnsupportedField("the gateway makes the new secret"),
+    "new_master_key": UnsupportedField("set GATEKEEPER_MASTER_KEY and restart"),
+    "object_permission": UnsupportedField(_NO_TOOLS),
+    "organization_id": UnsupportedField(_GROUP),
+    "permissions": UnsupportedField("use `models` and `allowed_routes`", is_limit=False),
+    "policies": UnsupportedField("there are no guardrails here: leave it out"),
+    "project_id": UnsupportedField(f"{_GROUP} or `tags`"),
+    "prompts": UnsupportedField(_NO_TOOLS),
+    "rotation_interval": UnsupportedField(
+        "have a timer of your own send POST /key/regenerate", is_limit=False
+    ),
+    "router_settings": UnsupportedField("requests are not routed by key here: leave it out", is_limit=False),
+    "rpm_limit_type": UnsupportedField(
         "`rpm_limit` is never exceeded: leave it out", taken=("best_effort_throughput",), is_limit=False
     ),
-    "send_invite_email": Foreign(
+    "send_invite_email": UnsupportedField(
         "no mails are sent: hand out the secret of the response", taken=(False,), is_limit=False
     ),
-    "spend": Foreign(
+    "spend": UnsupportedField(
         "it is what its calls have cost, and cannot be set; `gatekeeper import litellm` brings what LiteLLM "
         "has counted"
     ),
-    "tag_rpm_limit": Foreign("use `rpm_limit`, and a key for each tag"),
+    "tag_rpm_limit": UnsupportedField("use `rpm_limit`, and a key for each tag"),
     "temp_budget_expiry": _TEMPORARY,
     "temp_budget_increase": _TEMPORARY,
-    "throttle_on_budget_exceeded": Foreign(
+    "throttle_on_budget_exceeded": UnsupportedField(
         "calls beyond `max_budget` are refused: leave it out", taken=(False,), is_limit=False
     ),
-    "tpd_limit": Foreign("use `tpm_limit`, or `max_budget` with `budget_duration` 1d"),
-    "tpm_limit_type": Foreign(
+    "tpd_limit": UnsupportedField("use `tpm_limit`, or `max_budget` with `budget_duration` 1d"),
+    "tpm_limit_type": UnsupportedField(
         "`tpm_limit` is never exceeded: leave it out", taken=("best_effort_throughput",), is_limit=False
     ),
 }

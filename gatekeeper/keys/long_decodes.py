@@ -5,7 +5,7 @@ among the calls of the same key only: of another key's call nothing is shown.
 
 Memory has what calls have reported; the store has it as a projection of the journal, written before the
 spend's watermark moves on, so that a killed process loses nothing: what the store lacks is replayed from the
-journal, and to store a token again changes nothing. Tokens are kept for `KEPT_DAYS`, and no more than
+journal, and to store a token again changes nothing. Tokens are kept for `RETENTION_DAYS`, and no more than
 `MAX_TOKENS` of them, the latest.
 """
 
@@ -18,8 +18,8 @@ import trio
 
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 
-KEPT_DAYS = 7  # Google does not say how long it takes a token
-KEPT_MICROS = KEPT_DAYS * 24 * 60 * 60 * MICROS_PER_SECOND
+RETENTION_DAYS = 7  # Google does not say how long it takes a token
+KEPT_MICROS = RETENTION_DAYS * 24 * 60 * 60 * MICROS_PER_SECOND
 MAX_TOKENS = 20_000  # some 300 bytes of memory each
 
 

@@ -10,8 +10,8 @@ and with a small one it refuses a client that sends what it may send at once. Th
 - Taken in advance is what a call is expected to use. At its end the rest is given back, and counts no more;
   or what it has used beyond that is charged, and counts from its end.
 - What is charged beyond the limit is worked off at the limit's rate: it counts from the time when the limit
-  would have allowed it. So whenever anything is taken, all that was taken and charged since the beginning,
-  T microseconds ago, is at most `limit * (1 + T / MINUTE)`.
+  would have allowed it. So at any reservation, T microseconds after the start, the total reserved and charged
+  is at most `limit * (1 + T / MINUTE)`.
 
 Times are integers of microseconds of one clock; one that is set back makes amounts count longer, never
 shorter.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from gatekeeper.gemini.actions import PLAIN_ACTIONS
+from gatekeeper.gemini.actions import PATH_MODEL_ACTIONS
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.globs import matches_model
@@ -25,18 +25,18 @@ def model_allowed(account: Account, request: AccessRequest, _now: int) -> Refusa
 def models_in_body_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
     """By the body: there must be a model if the path names none. What is not seen of a body may name another
     one, unless the path decides."""
-    asked = request.asked
-    if asked is None or not account.record.limits_models:
+    request_summary = request.request_summary
+    if request_summary is None or not account.record.limits_models:
         return None
-    for model in asked.models:
+    for model in request_summary.models:
         if refusal := _model_refusal(account, model):
             return refusal
-    if request.action in PLAIN_ACTIONS and request.model is not None:
+    if request.action in PATH_MODEL_ACTIONS and request.model is not None:
         return None
-    if not asked.understood:
+    if not request_summary.understood:
         seen = "plain JSON, of at most 16 MiB without its long strings"
-        return _unknown(account, request, f"may name any in its body, which is not {seen}: send it so")
-    if request.model is None and not asked.models and request.billable:
+        return _unknown(account, request, f"has a body that the gateway cannot check for models: send {seen}")
+    if request.model is None and not request_summary.models and request.billable:
         return _unknown(account, request, "names none, in its path or its body: name one")
     return None
 

@@ -18,12 +18,12 @@ from typing import Protocol
 import msgspec
 import trio
 
-from gatekeeper.gemini.owned import Named, is_plain, root_of
+from gatekeeper.gemini.owned import Named, is_canonical, root_of
 from gatekeeper.gemini.references import Reference
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import MICROS_PER_SECOND
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.refusals import Reason, Refusal
 
 MAX_IN_MEMORY = 100_000  # names, some 300 bytes of memory each
@@ -81,7 +81,7 @@ class Owners:
         self._limit = limit
         # Never evicted: until they are stored nobody else knows them.
         self._unstored: dict[str, Owner | None] = {}
-        self._known: dict[str, Owner | None] = {}  # as the store has it; those that were used last, last
+        self._known: dict[str, Owner | None] = {}  # as the store has it, in order of last use (LRU)
         self._is_complete = True  # whether the store has no name that is in neither
 
     async def load(self) -> None:
@@ -91,12 +91,12 @@ class Owners:
         self._known.update(latest)
         self._trim()
 
-    def apply(self, call: Call) -> None:
+    def apply(self, call: CallRecord) -> None:
         """Takes what a call that has just ended, or one that is replayed, has made or deleted."""
         if _may_change(call):
             self._unstored.update(changes_of(call))
 
-    async def store(self, calls: Iterable[Call]) -> None:
+    async def store(self, calls: Iterable[CallRecord]) -> None:
         """Makes what calls, in their order, have changed durable. Raises StoreFailed, and may then be
         repeated with the same calls, or more after them."""
         changes: dict[str, Owner | None] = {}
@@ -117,8 +117,8 @@ class Owners:
         self._trim()
 
     async def prepare(self, resources: Iterable[str]) -> None:
-        """Has memory know the owners of these resources. Waits only if the store has more names than memory.
-        Raises StoreFailed."""
+        """Loads the owners of these resources into memory. Blocks only if the store has more names than
+        memory. Raises StoreFailed."""
         if self._is_complete:
             return
         roots = {root for resource in resources if (root := root_of(resource))}
@@ -174,7 +174,7 @@ class Owners:
 
     def _may_use(self, key: KeyState, name: str, may_be_googles: bool) -> bool:
         root = root_of(name)
-        if root is None or not is_plain(root):
+        if root is None or not is_canonical(root):
             return False
         return self.may_see(key, root) or (
             may_be_googles and self._is_settled(root) and self.owner_of(root) is None
@@ -204,12 +204,12 @@ def not_found(name: str | None) -> Refusal:
     )
 
 
-def _may_change(call: Call) -> bool:
+def _may_change(call: CallRecord) -> bool:
     """Whether a row may tell of an owner: few do."""
     return call.made is not None or call.method == "DELETE"
 
 
-def changes_of(call: Call) -> dict[str, Owner | None]:
+def changes_of(call: CallRecord) -> dict[str, Owner | None]:
     """The owners that a row tells of: new ones, and none for what the call has deleted."""
     changes: dict[str, Owner | None] = {}
     gone = call.method == "DELETE" and call.outcome is Outcome.OK and call.resource

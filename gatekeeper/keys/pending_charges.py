@@ -1,5 +1,5 @@
-"""What calls that have ended will still cost: batches and operations whose result nobody has seen yet, cached
-contents that are stored by the hour.
+"""Costs still to come of calls that have ended: batches and operations whose result has not been seen, and
+cached contents, which are charged by the hour.
 
 Each is known by the call that began it; its state is the row that was written last, with its `pending`. So it
 is a projection of the journal: memory has it at once, the store before the spend's watermark moves on. To
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import trio
 
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 
 MAX_PENDING = 10_000  # some 2 KB of memory each
 
@@ -21,11 +21,11 @@ MAX_PENDING = 10_000  # some 2 KB of memory each
 class PendingStore(Protocol):
     """Any store of them. Methods block, may be called from any thread, and raise StoreFailed."""
 
-    def all(self) -> list[Call]:
+    def all(self) -> list[CallRecord]:
         """The state of each, the oldest first."""
         ...
 
-    def put(self, states: Sequence[Call], settled: Sequence[str]) -> None:
+    def put(self, states: Sequence[CallRecord], settled: Sequence[str]) -> None:
         """Sets the state of some, and removes others by the id of the call that began them."""
         ...
 
@@ -36,7 +36,7 @@ class PendingCharges:
     def __init__(self, store: PendingStore, limit: int = MAX_PENDING) -> None:
         self._store = store
         self._limit = limit
-        self._states: dict[str, Call] = {}
+        self._states: dict[str, CallRecord] = {}
         self._by_resource: dict[str, str] = {}
 
     async def load(self) -> None:
@@ -44,7 +44,7 @@ class PendingCharges:
         for call in await trio.to_thread.run_sync(self._store.all):
             self.apply(call)
 
-    def apply(self, call: Call) -> None:
+    def apply(self, call: CallRecord) -> None:
         """Takes the state that a row says, if it says one."""
         if (pending := call.pending) is None:
             return
@@ -56,24 +56,24 @@ class PendingCharges:
             self._states[pending.begun_by] = call
             self._by_resource[pending.resource] = pending.begun_by
 
-    def find(self, resource: str) -> Call | None:
+    def find(self, resource: str) -> CallRecord | None:
         """The state of what this resource will tell."""
         begun_by = self._by_resource.get(resource)
         return None if begun_by is None else self._states.get(begun_by)
 
-    def begun_by(self, call_id: str) -> Call | None:
+    def begun_by(self, call_id: str) -> CallRecord | None:
         """The state of what this call has begun."""
         return self._states.get(call_id)
 
-    def all(self) -> list[Call]:
+    def all(self) -> list[CallRecord]:
         """The state of each, those that have not changed for longest first."""
         return list(self._states.values())
 
-    def surplus(self) -> list[Call]:
+    def surplus(self) -> list[CallRecord]:
         """Those that are too many: the oldest."""
         return self.all()[: max(0, len(self._states) - self._limit)]
 
-    async def store(self, rows: Iterable[Call]) -> None:
+    async def store(self, rows: Iterable[CallRecord]) -> None:
         """Makes the states of rows, in their order, durable. Raises StoreFailed, and may then be repeated."""
         latest = {row.pending.begun_by: row for row in rows if row.pending}
         states = [row for row in latest.values() if row.pending and row.pending.resource]

@@ -104,20 +104,24 @@ def may_search(tool: str) -> bool:
     return tool in SEARCHING or ("search" in tool and tool not in NOT_SEARCHING)
 
 
-def _searches(limits: Limits, request: AccessRequest, asked: RequestSummary) -> str | None:
+def searches_of(limit: int) -> str:
+    return f"{limit} search{'' if limit == 1 else 'es'}"
+
+
+def _searches(limits: Limits, request: AccessRequest, request_summary: RequestSummary) -> str | None:
     limit, generates = limits.max_searches, _generates(request)
     if limit is None or not (generates or request.action == CACHE_CREATE):
         return None
-    tool = next((tool for tool in asked.tools if may_search(tool)), None)
+    tool = next((tool for tool in request_summary.tools if may_search(tool)), None)
     # What runs at Google by itself cannot be cut, and where no search is allowed one is too many.
-    if tool and limit and not (_is_batch(request) or asked.background):
+    if tool and limit and not (_is_batch(request) or request_summary.background):
         tool = None
-    limited = f"is limited to {limit} searches a call" if limit else "may not search"
-    if not asked.understood:
+    limited = f"is limited to {searches_of(limit)} a call" if limit else "may not search"
+    if not request_summary.understood:
         return _unseen(limited, request)
-    if asked.agents and generates:
+    if request_summary.agents and generates:
         return f"{limited}, and an agent searches by itself: name a model instead of an agent."
-    if asked.input_files and generates:
+    if request_summary.input_files and generates:
         return (
             f"{limited}, and what the file of this batch asks for is not seen: "
             "send its requests in the batch itself (`inputConfig.requests`)."
@@ -132,34 +136,34 @@ def too_many_searches(account: Account, searches: int) -> Refusal | None:
         return None
     return Refusal(
         Reason.POLICY,
-        f"{account.title} is limited to {limit} searches a call, and this one has made {searches}: it was "
-        "cut. Ask for less at once, or ask the gateway's administrator for more.",
+        f"{account.title} is limited to {searches_of(limit)} a call, and this one has made {searches}: it "
+        "was cut. Ask for less at once, or ask the gateway's administrator for more.",
         {**account.metadata, "policy": "searches", "searches": str(searches)},
     )
 
 
-def _store(limits: Limits, request: AccessRequest, asked: RequestSummary) -> str | None:
+def _store(limits: Limits, request: AccessRequest, request_summary: RequestSummary) -> str | None:
     limited = "may not let Google keep its prompts"
     if not limits.only_unstored:
         return None
     if request.action == CACHE_CREATE:
         return f"{limited}, and a cached content is one that is kept: send the content with each request."
-    if not _generates(request) or (asked.understood and asked.store is False):
+    if not _generates(request) or (request_summary.understood and request_summary.store is False):
         return None
-    if not asked.understood:
+    if not request_summary.understood:
         return _unseen(limited, request)
     where = "in each request of the batch" if _is_batch(request) else "in the request"
     return f'{limited}: send `"store": false` {where}.'
 
 
-def _max_output_tokens(limits: Limits, request: AccessRequest, asked: RequestSummary) -> str | None:
-    limit, named = limits.max_output_tokens, asked.max_output_tokens
+def _max_output_tokens(limits: Limits, request: AccessRequest, request_summary: RequestSummary) -> str | None:
+    limit, named = limits.max_output_tokens, request_summary.max_output_tokens
     if limit is None or not _generates(request):
         return None
-    if asked.understood and named is not None and named <= limit:
+    if request_summary.understood and named is not None and named <= limit:
         return None
     limited = f"is limited to {limit} output tokens a request"
-    if not asked.understood:
+    if not request_summary.understood:
         return _unseen(limited, request)
     asks = "no limit is named" if named is None else f"{named} are asked for"
     where = " in each request of the batch" if _is_batch(request) else ""
@@ -169,8 +173,8 @@ def _max_output_tokens(limits: Limits, request: AccessRequest, asked: RequestSum
     )
 
 
-def _service_tiers(limits: Limits, request: AccessRequest, asked: RequestSummary) -> str | None:
-    allowed, named = limits.service_tiers, asked.service_tiers
+def _service_tiers(limits: Limits, request: AccessRequest, request_summary: RequestSummary) -> str | None:
+    allowed, named = limits.service_tiers, request_summary.service_tiers
     if not allowed or not _is_billed_by_tier(request):
         return None
     if _is_batch(request):
@@ -178,10 +182,10 @@ def _service_tiers(limits: Limits, request: AccessRequest, asked: RequestSummary
     else:
         tiers = named or (STANDARD_TIER,)
     other = next((tier for tier in tiers if tier not in allowed), None)
-    if other is None and asked.understood:
+    if other is None and request_summary.understood:
         return None
     limited = f"may use the service tiers {', '.join(allowed)} only"
-    if not asked.understood:
+    if not request_summary.understood:
         return _unseen(limited, request)
     if other == BATCH_TIER:
         return f"{limited}, and a batch has its own: send the requests one by one."
@@ -202,7 +206,7 @@ _Why = Callable[[Limits, AccessRequest, RequestSummary], str | None]
 
 def _rule(policy: str, why: _Why) -> Rule:
     def rule(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
-        broken = request.asked and why(account.record, request, request.asked)
+        broken = request.request_summary and why(account.record, request, request.request_summary)
         if not broken:
             return None
         metadata = {**account.metadata, "policy": policy, "action": request.action or ""}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gatekeeper.keys.account import Account, AccountId
 from gatekeeper.keys.globs import matches_model
-from gatekeeper.keys.rates import Demand, Exceeded, Rate, RateLimits
+from gatekeeper.keys.rates import AppliedLimits, Exceeded, Rate, RateLimits
 from gatekeeper.refusals import Reason, Refusal
 
 MICROS_PER_SECOND = 1_000_000
@@ -20,13 +20,13 @@ MICROS_PER_SECOND = 1_000_000
 PARALLEL_RETRY_AFTER = 1.0
 
 
-def account_demands(
+def limits_of_accounts(
     accounts: Iterable[Account], *, counts_tokens: bool, continues: bool = False
-) -> list[Demand]:
+) -> list[AppliedLimits]:
     """The limits that accounts have for all of their calls. `counts_tokens`: whether those of the call count;
     those of a call that costs nothing do not. `continues`: whether it goes on with an upload, whose start has
     counted as a request: how many chunks a file has is the SDK's choice."""
-    demands: list[Demand] = []
+    applied: list[AppliedLimits] = []
     for account in accounts:
         record = account.record
         requests = None if continues else record.rpm_limit
@@ -34,15 +34,15 @@ def account_demands(
         # Of most keys, none: that has to cost nothing.
         if requests is not None or tokens is not None or record.max_parallel_requests is not None:
             limits = RateLimits(requests, tokens, record.max_parallel_requests)
-            demands.append(Demand(account.id, limits))
-    return demands
+            applied.append(AppliedLimits(account.id, limits))
+    return applied
 
 
-def model_demands(
+def limits_of_models(
     accounts: Iterable[Account], models: Sequence[str] | None, *, counts_tokens: bool
-) -> list[Demand]:
+) -> list[AppliedLimits]:
     """The limits that accounts have for some models. `models`: those of the call; None: not known."""
-    demands: list[Demand] = []
+    applied: list[AppliedLimits] = []
     for account in accounts:
         record = account.record
         if not (record.model_rpm_limit or record.model_tpm_limit):
@@ -52,8 +52,8 @@ def model_demands(
             limits = RateLimits(record.model_rpm_limit.get(glob), tokens)
             # A glob of `model_tpm_limit` alone limits nothing of a call that costs nothing.
             if any(limit is not None for limit in limits):
-                demands.append(Demand(AccountId(account.id.kind, account.id.name, glob), limits))
-    return demands
+                applied.append(AppliedLimits(AccountId(account.id.kind, account.id.name, glob), limits))
+    return applied
 
 
 def _matching(globs: Iterable[str], models: Sequence[str] | None) -> Iterator[str]:

@@ -7,13 +7,12 @@ nothing, and counts as one parallel call until it is settled. The rules of the m
 - Tokens are taken in advance: those of the prompt, and the longest output that the request allows. Where it
   allows any, that is `FIRST_OUTPUT`, and then the longest of the latest outputs (`_learn`). No more than the
   limit: a call that is longer is admitted when nothing was used for a minute.
-- They are settled by the tokens that the call has used. So within any minute the calls that are admitted use
-  no more than the limit, and what some of them use beyond what they have taken; that is charged to the time
-  after them.
+- They are settled by the tokens that the call has used. So within any minute admitted calls use at most the
+  limit, plus what some use in excess of their reservation; that excess is charged to the following time.
 - A refusal takes nothing. It names the limit that takes longest to have room again, and how long that is:
   true, if nothing else is admitted or charged until then. When a parallel call ends is not known.
 
-Nothing is stored: a restart begins with nothing used. What has not been used for `FORGOTTEN_AFTER` is
+Nothing is stored: a restart begins with nothing used. What has not been used for `IDLE_EXPIRY` is
 forgotten.
 """
 
@@ -30,7 +29,7 @@ from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.minute_window import MINUTE, Bucket, MinuteWindow
 
 FIRST_OUTPUT = 8192  # tokens: the default limit of several models, and more than most answers have
-FORGOTTEN_AFTER = 10 * MINUTE
+IDLE_EXPIRY = 10 * MINUTE
 
 
 class RateLimits(NamedTuple):
@@ -49,7 +48,7 @@ class Rate(StrEnum):
     PARALLEL = "parallel"
 
 
-class Demand(NamedTuple):
+class AppliedLimits(NamedTuple):
     """Limits that apply to a call, and the account, or the part of one for some models, that has them."""
 
     account: AccountId
@@ -98,11 +97,13 @@ class Counter(msgspec.Struct, eq=False):
             longest = longest if longest and longest[2] >= wait else (Rate.TOKENS, limit, wait)
         return longest
 
-    def take(self, account: AccountId, limits: RateLimits, expected: ExpectedTokens, now: int) -> Taken:
+    def take(
+        self, account: AccountId, limits: RateLimits, expected: ExpectedTokens, now: int
+    ) -> CounterReservation:
         """Counts a call for which there is room."""
         # Whatever is limited: a limit of parallel calls that is set later holds for those that run already.
         self.used_at, self.running = now, self.running + 1
-        taken = Taken(account, self, limits)
+        taken = CounterReservation(account, self, limits)
         if limits.requests is not None:
             taken.request = self.requests.take(1, now)
         taken.take_tokens(expected, now)
@@ -117,7 +118,7 @@ class Counter(msgspec.Struct, eq=False):
         return min(expected.prompt + output, limit)
 
 
-class Taken(msgspec.Struct, eq=False):
+class CounterReservation(msgspec.Struct, eq=False):
     """What one call has taken of one counter: a request, and of the tokens `in_advance`, by now `amount`."""
 
     account: AccountId
@@ -167,12 +168,12 @@ class Taken(msgspec.Struct, eq=False):
         return Exceeded(self.account, Rate.TOKENS, limit, wait) if wait else None
 
 
-class Admitted:
+class RateReservation:
     """What an admitted call has taken. Its end is told once, by `settle` or `undo`; more do nothing."""
 
     __slots__ = ("_is_unbounded", "_taken")
 
-    def __init__(self, taken: Sequence[Taken], *, is_unbounded: bool) -> None:
+    def __init__(self, taken: Sequence[CounterReservation], *, is_unbounded: bool) -> None:
         self._taken = taken
         self._is_unbounded = is_unbounded  # its output
 
@@ -208,14 +209,14 @@ class Admitted:
         for taken in self._end():
             taken.undo()
 
-    def _end(self) -> Sequence[Taken]:
+    def _end(self) -> Sequence[CounterReservation]:
         ended, self._taken = self._taken, ()
         for taken in ended:
             taken.counter.running -= 1
         return ended
 
 
-NOTHING_TAKEN = Admitted((), is_unbounded=False)
+NO_RESERVATION = RateReservation((), is_unbounded=False)
 """Of a call without such limits."""
 
 
@@ -229,22 +230,24 @@ class Rates:
     def __len__(self) -> int:
         return len(self._counters)
 
-    def admit(self, demands: Sequence[Demand], expected: ExpectedTokens, now: int) -> Admitted | Exceeded:
-        """Takes what the call needs of all limits, or nothing of any. Each demand is of another
+    def admit(
+        self, applied: Sequence[AppliedLimits], expected: ExpectedTokens, now: int
+    ) -> RateReservation | Exceeded:
+        """Takes what the call needs of all limits, or nothing of any. Each of them is of another
         account, and has at least one limit."""
-        if not demands:
-            return NOTHING_TAKEN
+        if not applied:
+            return NO_RESERVATION
         # A new one is kept only where the call is admitted: a refusal takes nothing, no memory either.
-        counters = [self._counters.get(demand.account) or Counter(now) for demand in demands]
-        if exceeded := _exceeded(demands, counters, expected, now):
+        counters = [self._counters.get(limits.account) or Counter(now) for limits in applied]
+        if exceeded := _exceeded(applied, counters, expected, now):
             return exceeded
-        taken: list[Taken] = []
-        for (account, limits), counter in zip(demands, counters, strict=True):
+        taken: list[CounterReservation] = []
+        for (account, limits), counter in zip(applied, counters, strict=True):
             self._counters[account] = counter
             self._counters.move_to_end(account)
             taken.append(counter.take(account, limits, expected, now))
-        self._forget_idle(len(demands) + 1, now)  # more than the call has added
-        return Admitted(taken, is_unbounded=expected.output is None)
+        self._forget_idle(len(applied) + 1, now)  # more than the call has added
+        return RateReservation(taken, is_unbounded=expected.output is None)
 
     def used(self, account: AccountId, now: int) -> dict[Rate, int]:
         """What counts of an account's limits now."""
@@ -259,7 +262,7 @@ class Rates:
         """Forgets so many of the counters that have not been used for longest, if that is long enough."""
         for _ in range(most):
             name, counter = next(iter(self._counters.items()))
-            if now - counter.used_at < FORGOTTEN_AFTER:
+            if now - counter.used_at < IDLE_EXPIRY:
                 return
             if counter.is_idle(now):
                 del self._counters[name]
@@ -276,11 +279,11 @@ def _learn(usual: int, output: int) -> int:
 
 
 def _exceeded(
-    demands: Sequence[Demand], counters: Sequence[Counter], expected: ExpectedTokens, now: int
+    applied: Sequence[AppliedLimits], counters: Sequence[Counter], expected: ExpectedTokens, now: int
 ) -> Exceeded | None:
     """The limit that takes longest to have room; one of parallel calls only if all others have some."""
     longest, full = None, None
-    for (account, limits), counter in zip(demands, counters, strict=True):
+    for (account, limits), counter in zip(applied, counters, strict=True):
         found = counter.wait(limits, expected, now)
         if found and (longest is None or found[2] > (longest.wait or 0)):
             longest = Exceeded(account, *found)

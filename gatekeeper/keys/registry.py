@@ -20,7 +20,7 @@ from gatekeeper.keys import spend
 from gatekeeper.keys.account import GATEWAY, Account, NamedAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
-from gatekeeper.keys.cost_history import CostHistory, CostName, Largest
+from gatekeeper.keys.cost_history import CostHistory, CostName, RecentMaximum
 from gatekeeper.keys.key_changes import repricing
 from gatekeeper.keys.key_import import KeyImport
 from gatekeeper.keys.key_index import has_secret
@@ -28,7 +28,7 @@ from gatekeeper.keys.key_writer import KeyWriter
 from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
 from gatekeeper.keys.sharing import Sharing, sharing_of
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.store import KeyStore, LoadedKeys, StoredAccount
 from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.keys.virtual_key import KeyState
@@ -80,7 +80,7 @@ class KeyRegistry(KeyWriter):
         self._index.revoked = revoked
         return watermark
 
-    def _read(self) -> tuple[LoadedKeys, list[tuple[CostName, Largest]], set[str], dict[str, Sharing]]:
+    def _read(self) -> tuple[LoadedKeys, list[tuple[CostName, RecentMaximum]], set[str], dict[str, Sharing]]:
         """All that is stored. Blocks."""
         store = self._store
         return store.load(), store.costs(), store.revoked_hashes(), store.former_sharing()
@@ -156,12 +156,12 @@ class KeyRegistry(KeyWriter):
             return sharing_of(state.record)
         return self._former.get(token_id, Sharing())
 
-    def settle(self, settlement: Settlement) -> list[Account]:
+    def settle(self, charge: AccountCharge) -> list[Account]:
         """Counts a call that has just ended. Accounts that were deleted are left out. Returns those that have
         reached their soft budget by it."""
         reached: list[Account] = []
-        _, cost_pico, ended_at, estimated, is_use, *_ = settlement
-        for account in self.accounts_of(settlement):
+        _, cost_pico, ended_at, estimated, is_use, *_ = charge
+        for account in self.accounts_of(charge):
             # Of the window that the call ends in: the spend of the one before would hide that it is reached.
             before = spend.current_spend(account, ended_at)[0]
             spend.settle(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
@@ -169,11 +169,11 @@ class KeyRegistry(KeyWriter):
                 reached.append(account)
         return reached
 
-    def replay(self, settled: Iterable[Settlement]) -> None:
+    def replay(self, settled: Iterable[AccountCharge]) -> None:
         """Counts calls of an earlier run that the stored spend lacks."""
-        for settlement in settled:
-            _, cost_pico, ended_at, estimated, is_use, *_ = settlement
-            for account in self.accounts_of(settlement):
+        for charge in settled:
+            _, cost_pico, ended_at, estimated, is_use, *_ = charge
+            for account in self.accounts_of(charge):
                 spend.replay(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
 
     def _replace(self, state: KeyState, edited: KeyState) -> None:
@@ -185,16 +185,16 @@ class KeyRegistry(KeyWriter):
         super()._remove(state)
         self.accounts.remove_parts(state)
 
-    def accounts_of(self, settlement: Settlement) -> Iterable[Account]:
+    def accounts_of(self, charge: AccountCharge) -> Iterable[Account]:
         """The accounts in whose spend a call counts."""
         accounts = self.accounts
-        key = self._index.by_id.get(settlement.token_id)
-        group = accounts.groups.get(settlement.group) if settlement.group else None
-        user = accounts.users.get(settlement.user) if settlement.user else None
+        key = self._index.by_id.get(charge.token_id)
+        group = accounts.groups.get(charge.group) if charge.group else None
+        user = accounts.users.get(charge.user) if charge.user else None
         found = tuple(filter(None, (accounts.gateway, group, key, user)))
-        return found + accounts.of_model(found, settlement.model)
+        return found + accounts.of_model(found, charge.model)
 
-    async def store_spend(self, settled: Iterable[Settlement], segment: int, offset: int) -> None:
+    async def store_spend(self, settled: Iterable[AccountCharge], segment: int, offset: int) -> None:
         """Stores the cost of calls that memory has counted: those of the journal from the last watermark up
         to this one. Raises StoreFailed, and may then be repeated with the same or a longer part of the
         journal."""
@@ -212,7 +212,7 @@ class KeyRegistry(KeyWriter):
                 if not stored:
                     self.costs.not_stored(costs)
 
-    async def adjust(self, run_id: str, settled: Sequence[Settlement]) -> bool:
+    async def adjust(self, run_id: str, settled: Sequence[AccountCharge]) -> bool:
         """Adds the differences of calls that were priced again, once for each run: returns False if it was
         counted before. Raises StoreFailed, and may then be repeated."""
         async with self._write_lock:

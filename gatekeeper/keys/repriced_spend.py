@@ -13,7 +13,7 @@ from time import time_ns
 import trio
 
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.ledger.analytics.adjustments import Charge, charges, marked_runs, remove_mark
 from gatekeeper.ledger.analytics.worker import Analytics
 from gatekeeper.logs import log
@@ -29,18 +29,18 @@ async def charge_repriced(registry: KeyRegistry, analytics: Analytics, folder: P
     starts = await registry.window_starts(time_ns() // 1000)
     found = await analytics.query(lambda con: charges(con, folder, starts))
     for run_id, charged in (found.value or {}).items():
-        settled = [settlement for charge in charged for settlement in _settlements(registry, charge)]
+        settled = [each for charge in charged for each in _account_charges(registry, charge)]
         if await registry.adjust(run_id, settled) and charged:
             log.info("repriced_calls_charged", run_id=run_id, keys=len({each.key_id for each in charged}))
         # Last: after a crash in between the run is looked at again, and `adjust` charges it once.
         remove_mark(folder, run_id)
 
 
-def _settlements(registry: KeyRegistry, charge: Charge) -> tuple[Settlement, Settlement]:
+def _account_charges(registry: KeyRegistry, charge: Charge) -> tuple[AccountCharge, AccountCharge]:
     key_id, user, model, ended_at, pico, estimated_pico = charge
     # The file does not tell in which group the key was then.
     group = state.record.group if (state := registry.by_id(key_id)) else None
-    known = Settlement(
+    known = AccountCharge(
         key_id, pico - estimated_pico, ended_at, is_use=False, group=group, user=user, model=model
     )
     return known, known._replace(cost_pico=estimated_pico, estimated=True)

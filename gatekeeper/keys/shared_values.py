@@ -1,5 +1,5 @@
 """One object in memory for equal values of many keys: most keys have the limits, the group and the tags that
-others have, and 100,000 records with values of their own would take three times as much."""
+Without it 100,000 records would take three times the memory."""
 
 from __future__ import annotations
 

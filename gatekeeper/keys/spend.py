@@ -18,7 +18,7 @@ from gatekeeper.keys.account import Account, AccountId
 from gatekeeper.keys.windows import Window, clamped_window, next_window
 
 
-class Settlement(NamedTuple):
+class AccountCharge(NamedTuple):
     """What one finished call costs its accounts; `estimated`: the cost is unknown, and this is an upper
     bound; `is_use`: the key was used for it. `group` is the key's at that time, `user` the end user."""
 
@@ -104,7 +104,7 @@ def _count(account: Account, cost_pico: int, at: int, estimated: bool, is_use: b
 
 
 def spend_deltas(
-    find: Callable[[Settlement], Iterable[Account]], settled: Iterable[Settlement]
+    find: Callable[[AccountCharge], Iterable[Account]], settled: Iterable[AccountCharge]
 ) -> dict[AccountId, SpendDelta]:
     """What to add to the stored spends for calls that their accounts (`find`) have counted; those that were
     deleted are left out."""
@@ -114,10 +114,10 @@ def spend_deltas(
             before = deltas.get(account.id, SpendDelta(account.window))
             start = account.window_start
             # The same rule as in `replay`, or the sums on disk and in memory would diverge.
-            counted = [settlement for settlement in alike if settlement.ended_at >= start]
+            counted = [charge for charge in alike if charge.ended_at >= start]
             deltas[account.id] = SpendDelta(
                 account.window,
-                before.spend_pico + sum([settlement.cost_pico for settlement in counted]),
+                before.spend_pico + sum([charge.cost_pico for charge in counted]),
                 # As memory has it, which may be later than these calls: the store keeps the latest.
                 account.last_used_at,
                 before.estimated_pico + sum([each.cost_pico for each in counted if each.estimated]),
@@ -135,10 +135,10 @@ def refundable(account: Account, delta: SpendDelta) -> SpendDelta:
     )
 
 
-def _by_accounts(settled: Iterable[Settlement]) -> Iterable[list[Settlement]]:
+def _by_accounts(settled: Iterable[AccountCharge]) -> Iterable[list[AccountCharge]]:
     """Those that cost the same accounts together: there are thousands, of a few keys."""
-    found: dict[tuple[str | None, ...], list[Settlement]] = {}
-    for settlement in settled:
-        accounts = (settlement.token_id, settlement.group, settlement.user, settlement.model)
-        found.setdefault(accounts, []).append(settlement)
+    found: dict[tuple[str | None, ...], list[AccountCharge]] = {}
+    for charge in settled:
+        accounts = (charge.token_id, charge.group, charge.user, charge.model)
+        found.setdefault(accounts, []).append(charge)
     return found.values()

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gatekeeper.keys.cost_history import MAX_ENTRIES, CostName, Largest
+from gatekeeper.keys.cost_history import MAX_ENTRIES, CostName, RecentMaximum
 
 
-def load_costs(db: sqlite3.Connection) -> list[tuple[CostName, Largest]]:
+def load_costs(db: sqlite3.Connection) -> list[tuple[CostName, RecentMaximum]]:
     """The latest last. Deletes those that are too many."""
     db.execute(
         "DELETE FROM costs WHERE rowid NOT IN (SELECT rowid FROM costs ORDER BY rowid DESC LIMIT ?)",
@@ -18,12 +18,12 @@ def load_costs(db: sqlite3.Connection) -> list[tuple[CostName, Largest]]:
     )
     rows = db.execute("SELECT key_id, model, action, largest FROM costs ORDER BY rowid")
     return [
-        ((key_id, model, action), msgspec.json.decode(largest, type=Largest))
+        ((key_id, model, action), msgspec.json.decode(largest, type=RecentMaximum))
         for key_id, model, action, largest in rows
     ]
 
 
-def put_costs(db: sqlite3.Connection, costs: Iterable[tuple[CostName, Largest]]) -> None:
+def put_costs(db: sqlite3.Connection, costs: Iterable[tuple[CostName, RecentMaximum]]) -> None:
     db.executemany(
         # Replaced rows get a new rowid, the highest one.
         "INSERT OR REPLACE INTO costs (key_id, model, action, largest) VALUES (?, ?, ?, ?)",

@@ -152,7 +152,7 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self.has_unmoved = False
+        self.needs_checkpoint = False
         """Whether the log has what the file itself has not: something to be moved by `checkpoint`."""
         self._last_checkpoint = monotonic()
         self.schema_before = 0
@@ -202,7 +202,7 @@ class SqliteFile:
         has it, at the latest that of `checkpoints.make_checkpoints`."""
         with self.transaction() as db:
             yield db
-            self.has_unmoved = True
+            self.needs_checkpoint = True
         if monotonic() - self._last_checkpoint >= CHECKPOINT_INTERVAL:
             self.checkpoint()
 
@@ -214,7 +214,7 @@ class SqliteFile:
             # SQLite answers: whether it was blocked, the frames of the log, and how many of them the file has
             # now.
             _, logged, moved = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            self._last_checkpoint, self.has_unmoved = monotonic(), logged != moved
+            self._last_checkpoint, self.needs_checkpoint = monotonic(), logged != moved
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:

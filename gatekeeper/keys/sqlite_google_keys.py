@@ -9,7 +9,7 @@ import msgspec
 
 from gatekeeper.google_key import GoogleKey
 from gatekeeper.keys.audit import Change
-from gatekeeper.keys.google_key_roster import StoredGoogleKey
+from gatekeeper.keys.google_key_changes import StoredGoogleKey
 from gatekeeper.keys.sqlite_audit import insert_change
 from gatekeeper.keys.sqlite_file import SqliteFile
 

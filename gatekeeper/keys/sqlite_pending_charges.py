@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from gatekeeper.keys.sqlite_file import SqliteFile
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 
-_decode = msgspec.json.Decoder(Call).decode
+_decode = msgspec.json.Decoder(CallRecord).decode
 
 
 class SqlitePendingStore:
@@ -18,12 +18,12 @@ class SqlitePendingStore:
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
-    def all(self) -> list[Call]:
+    def all(self) -> list[CallRecord]:
         with self._file.transaction() as db:
             rows = db.execute("SELECT state FROM pending_charges ORDER BY rowid").fetchall()
         return [_decode(state) for (state,) in rows]
 
-    def put(self, states: Sequence[Call], settled: Sequence[str]) -> None:
+    def put(self, states: Sequence[CallRecord], settled: Sequence[str]) -> None:
         with self._file.transaction() as db:
             db.executemany("DELETE FROM pending_charges WHERE begun_by = ?", [(name,) for name in settled])
             # Replaced, it becomes the newest, as in memory.
@@ -33,6 +33,6 @@ class SqlitePendingStore:
             )
 
 
-def _json(row: Call) -> str:
+def _json(row: CallRecord) -> str:
     # `usage` is as Google sent it, and need not be UTF-8.
     return msgspec.json.encode(row).decode(errors="replace")

@@ -9,7 +9,7 @@ import msgspec
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
-from gatekeeper.keys.cost_history import CostName, Largest
+from gatekeeper.keys.cost_history import CostName, RecentMaximum
 from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.shared_values import share_time, share_values
 from gatekeeper.keys.sharing import Sharing
@@ -103,7 +103,7 @@ class SqliteKeyStore(SqliteFile):
             delete_account(db, account)
             insert_change(db, change)
 
-    def costs(self) -> list[tuple[CostName, Largest]]:
+    def costs(self) -> list[tuple[CostName, RecentMaximum]]:
         with self.write_transaction() as db:
             return load_costs(db)
 
@@ -112,7 +112,7 @@ class SqliteKeyStore(SqliteFile):
         spend_deltas: Mapping[AccountId, SpendDelta],
         segment: int,
         offset: int,
-        costs: Iterable[tuple[CostName, Largest]] = (),
+        costs: Iterable[tuple[CostName, RecentMaximum]] = (),
     ) -> None:
         with self.write_transaction() as db:
             # The caller repeats this if it does not know whether the transaction was committed.

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
-from gatekeeper.keys.cost_history import CostName, Largest
+from gatekeeper.keys.cost_history import CostName, RecentMaximum
 from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
@@ -135,7 +135,7 @@ class KeyStore(Protocol):
         """Deletes the keys that these changes are of; the changes stay in the audit log."""
         ...
 
-    def costs(self) -> list[tuple[CostName, Largest]]:
+    def costs(self) -> list[tuple[CostName, RecentMaximum]]:
         """What calls have cost of late, as it was stored with the spend, the latest last."""
         ...
 
@@ -144,7 +144,7 @@ class KeyStore(Protocol):
         spend_deltas: Mapping[AccountId, SpendDelta],
         segment: int,
         offset: int,
-        costs: Iterable[tuple[CostName, Largest]] = (),
+        costs: Iterable[tuple[CostName, RecentMaximum]] = (),
     ) -> None:
         """Sets `costs`, and adds what the journal contains between the stored watermark and this one; nothing
         if they are equal. An earlier position means that the journal was recreated. Deleted keys are

@@ -1,10 +1,10 @@
-"""What the journal's consumers read, and what they are: see `consumers`."""
+"""A batch of journal lines for a consumer, and the protocol of a consumer. `consumers` runs them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from gatekeeper.ledger.call import Amendment, Call, JournalEntry, Position
+from gatekeeper.ledger.call import Amendment, CallRecord, JournalEntry, Position
 
 
 class Batch(NamedTuple):
@@ -17,8 +17,8 @@ class Batch(NamedTuple):
     end: Position
 
     @property
-    def calls(self) -> list[tuple[Position, Call]]:
-        return [(position, entry) for position, entry in self.entries if isinstance(entry, Call)]
+    def calls(self) -> list[tuple[Position, CallRecord]]:
+        return [(position, entry) for position, entry in self.entries if isinstance(entry, CallRecord)]
 
     @property
     def amendments(self) -> list[Amendment]:

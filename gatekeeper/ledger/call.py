@@ -1,4 +1,4 @@
-"""A call record: a `Call` is a row of `calls`, a journal line and an API document.
+"""A call record: a `CallRecord` is a row of `calls`, a journal line and an API document.
 
 The fields are the columns of the analytics file, in their order and with their meanings. Three of them have
 a cheap internal form, which is converted for output: `started_at` is an integer of microseconds since 1970
@@ -80,7 +80,7 @@ class PendingCharge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     expires_at: int | None = None
 
 
-class MadeResources(msgspec.Struct, frozen=True, omit_defaults=True):
+class CreatedResources(msgspec.Struct, frozen=True, omit_defaults=True):
     """The names of what a call has made, or found made by what it has read: the files of a finished batch.
     `key_id` is the owner of what it has read; None: the call's own key."""
 
@@ -89,7 +89,7 @@ class MadeResources(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 # Not looked at by the garbage collector: thousands live in events and rows that wait, none in a circle.
-class Call(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One call. Filled in while it runs; None is "not known", never 0."""
 
     id: str
@@ -140,7 +140,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     charged_pico: int | None = None
     continuations: list[str] = []
     pending: PendingCharge | None = None
-    made: MadeResources | None = None
+    made: CreatedResources | None = None
 
 
 class Amendment(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -151,12 +151,12 @@ class Amendment(msgspec.Struct, kw_only=True, omit_defaults=True):
     an estimate.
     """
 
-    call: Call
+    call: CallRecord
     charged_before: int = 0
     estimated_before: bool = False
 
 
-JournalEntry = Call | Amendment
+JournalEntry = CallRecord | Amendment
 """What a consumer of the journal gets: a call that has ended, or an amendment of one."""
 
 AMENDED_COLUMNS = (
@@ -211,7 +211,7 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def call_document(call: Call) -> Document:
+def call_document(call: CallRecord) -> Document:
     """The call as the API returns it: every column, in order, ready for JSON.
 
     `usage` stays `msgspec.Raw`, so encode with msgspec. A call in flight has `outcome` None.
@@ -239,7 +239,7 @@ _TEXT_LIMITS = tuple(
     for name, kind in COLUMNS.items()
     if kind == "VARCHAR" and name != "outcome"  # an `Outcome`, which is short
 )
-_text_values: Callable[[Call], tuple[str | None, ...]] = attrgetter(*(name for name, _ in _TEXT_LIMITS))
+_text_values: Callable[[CallRecord], tuple[str | None, ...]] = attrgetter(*(name for name, _ in _TEXT_LIMITS))
 _BASE_BYTES = 2000  # bytes of memory for a call without its texts
 _BYTES_PER_CHARACTER = 2  # mostly 1, at most 4
 
@@ -254,7 +254,7 @@ def truncate_tags(tags: Iterable[str]) -> list[str]:
     return kept if len(kept) <= MAX_TAGS else [*kept[: MAX_TAGS - 1], ELLIPSIS]
 
 
-def truncate_fields(call: Call) -> int:
+def truncate_fields(call: CallRecord) -> int:
     """Truncates fields that are too long. Idempotent. Returns the call's `memory_size`."""
     characters = _characters(call)
     # The sum is needed anyway, and cheaper than testing each.
@@ -274,17 +274,17 @@ def truncate_fields(call: Call) -> int:
     return _memory_size(call, characters, usage)
 
 
-def memory_size(call: Call) -> int:
+def memory_size(call: CallRecord) -> int:
     """Approximate bytes of memory that a call takes."""
     usage = 0 if call.usage is None else memoryview(call.usage).nbytes
     return _memory_size(call, _characters(call), usage)
 
 
-def _characters(call: Call) -> int:
+def _characters(call: CallRecord) -> int:
     return sum(map(len, filter(None, _text_values(call))))
 
 
-def _memory_size(call: Call, characters: int, usage: int) -> int:
+def _memory_size(call: CallRecord, characters: int, usage: int) -> int:
     if call.tags:
         characters += sum(map(len, call.tags))
     return _BASE_BYTES + usage + _BYTES_PER_CHARACTER * characters

@@ -12,7 +12,7 @@ from collections import Counter
 from itertools import accumulate
 
 from gatekeeper.ledger.batch import Batch
-from gatekeeper.ledger.call import Amendment, Call, Outcome, Position
+from gatekeeper.ledger.call import Amendment, CallRecord, Outcome, Position
 from gatekeeper.refusals import Reason
 
 MAX_MODELS = 200
@@ -80,7 +80,7 @@ class CallMetrics:
                 self._add(entry)
         self.watermark = batch.end
 
-    def _add(self, call: Call) -> None:
+    def _add(self, call: CallRecord) -> None:
         if call.outcome is None:
             return
         model = self._label(call)
@@ -104,7 +104,7 @@ class CallMetrics:
         if call.cost_pico is not None and call.cost_pico > before:
             self.cost_pico[self._label(call)] += call.cost_pico - before
 
-    def _label(self, call: Call) -> str:
+    def _label(self, call: CallRecord) -> str:
         model = call.model
         if model is None or model in self._models:
             return model or ""

@@ -26,11 +26,11 @@ import msgspec
 import trio
 
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
-from gatekeeper.ledger.call import Call, Outcome, call_document, memory_size
+from gatekeeper.ledger.call import CallRecord, Outcome, call_document, memory_size
 from gatekeeper.money import usd
 
 Kind = Literal["call.started", "call.finished", "call.amended", "budget.warning"]
-CallPredicate = Callable[[Call], bool]
+CallPredicate = Callable[[CallRecord], bool]
 
 
 class CallEvent(msgspec.Struct, gc=False):
@@ -39,7 +39,7 @@ class CallEvent(msgspec.Struct, gc=False):
 
     id: int
     kind: Kind
-    call: Call
+    call: CallRecord
     size: int = 0
     """Bytes of memory, those of its text included."""
     warning: dict[str, str | None] | None = None
@@ -115,7 +115,7 @@ class EventStream:
     def __init__(
         self, capacity: int = 10_000, now: Callable[[], float] = time.time, max_bytes: int = 64 << 20
     ) -> None:
-        self.in_flight: dict[str, Call] = {}
+        self.in_flight: dict[str, CallRecord] = {}
         """The calls that have started and not finished: the live objects, which their calls go on
         changing."""
         self.first_id = int(now() * 1_000_000)
@@ -134,7 +134,7 @@ class EventStream:
     def oldest_id(self) -> int:
         return self.next_id - len(self.ring)
 
-    def publish(self, kind: Kind, call: Call, size: int) -> None:
+    def publish(self, kind: Kind, call: CallRecord, size: int) -> None:
         """Publishes an event. A finished call must not be changed any more. `size` is its `memory_size`."""
         if kind == "call.started":
             self.in_flight[call.id] = call
@@ -145,7 +145,7 @@ class EventStream:
         # Twice: its text as SSE, which it keeps once a subscriber has read it, is about as large.
         self._publish(CallEvent(self.next_id, kind, call, 2 * size))
 
-    def publish_warning(self, call: Call, warning: dict[str, str | None]) -> None:
+    def publish_warning(self, call: CallRecord, warning: dict[str, str | None]) -> None:
         """Publishes that this call has reached a soft budget."""
         self._publish(CallEvent(self.next_id, "budget.warning", call, memory_size(call), warning))
 
@@ -161,7 +161,7 @@ class EventStream:
         while len(self.ring) > self._capacity or self._used_bytes > self._max_bytes:
             self._used_bytes -= self.ring.popleft().size
 
-    def _count(self, call: Call) -> None:
+    def _count(self, call: CallRecord) -> None:
         self._calls += call.action != CACHE_STORAGE_ACTION  # which no request made
         self._errors += call.outcome is not Outcome.OK
         self._tokens += call.total_tokens or 0
@@ -214,7 +214,7 @@ class Subscription:
         self._filter = matches
         self._ticks = stream.ticks
         self._resume_unknown = False
-        self._in_flight: deque[Call] = deque()
+        self._in_flight: deque[CallRecord] = deque()
         if last_event_id is None:
             self._next = stream.next_id
             self._in_flight.extend(stream.in_flight.values())

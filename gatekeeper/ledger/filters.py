@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.ledger.predicates import (
     KEY_LABEL_SQL,
     Between,
@@ -72,7 +72,7 @@ class Term:
     alternatives: tuple[Condition, ...]
     negated: bool
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         return any(condition.matches(call) for condition in self.alternatives) != self.negated
 
     def sql(self) -> Sql:
@@ -87,7 +87,7 @@ class Filter:
 
     terms: tuple[Term, ...] = ()
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         """Whether a call, finished or in flight, matches."""
         return all(term.matches(call) for term in self.terms)
 

@@ -1,6 +1,4 @@
-"""The journal: an append-only log of calls.
-
-Keys' spend and the analytics file are projections of it.
+"""The journal: an append-only log of calls, of which keys' spend and the analytics file are projections.
 
 A call writes a `begin` before it waits or goes upstream, and an `end` when it is over; a refused call, and a
 charge that no request made, only an `end`. An `amend` completes the row of an ended call. Each is a `write`
@@ -17,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 
-from gatekeeper.ledger.call import START, Amendment, Call, JournalEntry, Outcome, Position
+from gatekeeper.ledger.call import START, Amendment, CallRecord, JournalEntry, Outcome, Position
 from gatekeeper.ledger.journal_reader import read_entries
 from gatekeeper.ledger.journal_record import JournalRecord, encode_amend, encode_begin, encode_end
 from gatekeeper.ledger.recent_entries import Entries, RecentEntries
@@ -30,8 +28,8 @@ from gatekeeper.ledger.segments import (
     segment_numbers,
     segment_path,
 )
-from gatekeeper.ledger.waiting_lines import WaitingLines
-from gatekeeper.pricing.estimate import reserved_note
+from gatekeeper.ledger.waiting_lines import UnwrittenLines
+from gatekeeper.pricing.worst_case import reserved_note
 
 PREALLOCATE_BYTES = 4 << 20  # bytes of disk space to keep available
 RESERVED_BYTES = 1 << 20  # bytes of it that no new call may use
@@ -62,8 +60,8 @@ class Journal:
         self._segment = Segment(self.folder, max(self._earlier_segments, default=0) + 1)
         self._full_segments: list[Segment] = []
         self._recent = RecentEntries(self._segment.end, recent_bytes)
-        self._backlog = WaitingLines()
-        self._deferred = WaitingLines()  # ends without a begin, which wait for space
+        self._backlog = UnwrittenLines()
+        self._deferred = UnwrittenLines()  # ends without a begin, which wait for space
         self.lost_refused_calls = 0
         """How many refused calls have no row, because too many were deferred while the disk was full."""
         self._open: dict[str, int] = {}  # call id to segment: the begin is in that one or a later one
@@ -111,13 +109,13 @@ class Journal:
         """How many lines with a wrong checksum or content were skipped since the start."""
         return len(self._damaged)
 
-    def begin(self, call: Call) -> None:
+    def begin(self, call: CallRecord) -> None:
         line = encode_begin(call)
         with self._writing:
             self._open[call.id] = self._segment.number
             self._append(line)
 
-    def end(self, call: Call) -> Position | None:
+    def end(self, call: CallRecord) -> Position | None:
         """Returns the position after it, None if it was not written yet. To be called once per call, which
         must not be changed any more."""
         line = encode_end(call)
@@ -187,7 +185,7 @@ class Journal:
         while self._deferred and not self.full:
             self._append_waiting(self._deferred)
 
-    def _append_waiting(self, lines: WaitingLines) -> None:
+    def _append_waiting(self, lines: UnwrittenLines) -> None:
         with self._writing:  # for each line, so that the event loop need not wait for all
             lines.append_first(self._segment)
             self._recent.restart(self._segment.end)  # the line's call is only in the file
@@ -244,13 +242,13 @@ class Journal:
         """The position, or `START` if it belongs to a journal that was deleted."""
         return position if position <= self.durable_position else START
 
-    def recover(self) -> list[Call]:
+    def recover(self) -> list[CallRecord]:
         """Ends, as `interrupted`, the calls that earlier processes began and did not end; returns them.
 
         To be called before anything else. Idempotent, also after a crash in between. Only the open calls are
         held in memory. Raises OSError if an old segment cannot be read, NewerJournalError.
         """
-        open_calls: dict[str, Call] = {}
+        open_calls: dict[str, CallRecord] = {}
         for number in self._earlier_segments:
             fsync(segment_path(self.folder, number))  # a killed process's lines may be in the page cache only
             for after, record in records(self.folder, number):
@@ -262,7 +260,9 @@ class Journal:
                 self._append(encode_end(call), call)
         return list(open_calls.values())
 
-    def _replay(self, after: Position, record: JournalRecord | None, open_calls: dict[str, Call]) -> None:
+    def _replay(
+        self, after: Position, record: JournalRecord | None, open_calls: dict[str, CallRecord]
+    ) -> None:
         if record is None:
             self._damaged.add(after)
         # A call's later begin knows more of it (`Ledger.begin_again`).

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import msgspec
 
-from gatekeeper.ledger.call import Amendment, Call, JournalEntry
+from gatekeeper.ledger.call import Amendment, CallRecord, JournalEntry
 
 VERSION = 1
 
@@ -22,8 +22,8 @@ class JournalRecord(msgspec.Struct, omit_defaults=True):
 
     v: int | None = None
     segment: int | None = None
-    begin: Call | None = None
-    end: Call | None = None
+    begin: CallRecord | None = None
+    end: CallRecord | None = None
     amend: Amendment | None = None
 
     @property
@@ -44,11 +44,11 @@ def encode_header(segment: int) -> bytes:
 # A call's `usage` must be valid JSON; that is not checked here.
 
 
-def encode_begin(call: Call) -> bytes:
+def encode_begin(call: CallRecord) -> bytes:
     return _line(b'{"begin":%b}' % _encode(call, call))
 
 
-def encode_end(call: Call) -> bytes:
+def encode_end(call: CallRecord) -> bytes:
     return _line(b'{"end":%b}' % _encode(call, call))
 
 
@@ -56,7 +56,7 @@ def encode_amend(amendment: Amendment) -> bytes:
     return _line(b'{"amend":%b}' % _encode(amendment, amendment.call))
 
 
-def _encode(content: Call | Amendment, call: Call) -> bytes:
+def _encode(content: CallRecord | Amendment, call: CallRecord) -> bytes:
     """What a line cannot have as it is is replaced in the call too: consumers that get the call itself, and
     those that read the line, make the same row of it."""
     try:
@@ -88,9 +88,9 @@ def decode_line(line: bytes) -> JournalRecord | None:
         return None
 
 
-def replace_surrogates(call: Call) -> None:
+def replace_surrogates(call: CallRecord) -> None:
     """Puts `?` in place of what UTF-8 cannot encode."""
-    for name in Call.__struct_fields__:
+    for name in CallRecord.__struct_fields__:
         if type(value := getattr(call, name)) is str:
             setattr(call, name, valid_utf8(value))
     call.tags = [valid_utf8(tag) for tag in call.tags]

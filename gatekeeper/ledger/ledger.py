@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 
 from gatekeeper.ledger.analytics.worker import Analytics
-from gatekeeper.ledger.call import Amendment, Call, truncate_fields
+from gatekeeper.ledger.call import Amendment, CallRecord, truncate_fields
 from gatekeeper.ledger.call_metrics import CallMetrics
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.events import EventStream
@@ -34,21 +34,21 @@ class Ledger:
 
     # On the hot path
 
-    def begin(self, call: Call) -> None:
+    def begin(self, call: CallRecord) -> None:
         size = truncate_fields(call)
         self.journal.begin(call)
         self._dirty = True
         # After the journal: subscribers must not see a call that a crash could still lose.
         self.events.publish("call.started", call, size)
 
-    def begin_again(self, call: Call) -> None:
+    def begin_again(self, call: CallRecord) -> None:
         """Replaces the record of a call's begin: more is known of what it is charged if the process dies, or
         of what it has made."""
         truncate_fields(call)
         self.journal.begin(call)
         self._dirty = True
 
-    def end(self, call: Call) -> None:
+    def end(self, call: CallRecord) -> None:
         size = truncate_fields(call)
         self.journal.end(call)
         self._dirty = True

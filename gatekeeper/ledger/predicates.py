@@ -1,9 +1,9 @@
 """Filter conditions, each evaluated in Python and rendered as DuckDB SQL.
 
-A condition is evaluated on a `Call` in memory (`matches`) and rendered for the table `calls` (`sql`), and the
-two must always agree: the event stream must show the calls that a search finds. Hence no floats for money,
-one rule for case, and no built-in function of Python or DuckDB whose patterns differ from the other's. A NULL
-column matches no condition; in SQL the result may be NULL instead of false.
+A condition is evaluated on a `CallRecord` in memory (`matches`) and rendered for the table `calls` (`sql`),
+and the two must always agree: the event stream must show the calls that a search finds. Hence no floats for
+money, one rule for case, and no built-in function of Python or DuckDB whose patterns differ from the other's.
+A NULL column matches no condition; in SQL the result may be NULL instead of false.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Protocol
 
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 
 Sql = tuple[str, list[object]]
 """An SQL condition with `?` placeholders, and their values."""
@@ -36,7 +36,7 @@ COMPARISONS: dict[str, Callable[[Number, Number], bool]] = {
 
 
 class Condition(Protocol):
-    def matches(self, call: Call) -> bool: ...
+    def matches(self, call: CallRecord) -> bool: ...
 
     def sql(self) -> Sql: ...
 
@@ -48,7 +48,7 @@ class Equals:
     columns: tuple[str, ...]
     value: str
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         return self.value in text_values(call, self.columns)
 
     def sql(self) -> Sql:
@@ -62,7 +62,7 @@ class Glob:
     columns: tuple[str, ...]
     pattern: str
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         return any(map(self.regex.fullmatch, text_values(call, self.columns)))
 
     @cached_property
@@ -93,7 +93,7 @@ class Contains:
     columns: tuple[str, ...]
     needle: str
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         return any(sql_lower(self.needle) in sql_lower(text) for text in text_values(call, self.columns))
 
     def sql(self) -> Sql:
@@ -108,7 +108,7 @@ class Compare:
     comparison: str
     bound: Number
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         number = numeric_value(call, self.column)
         return number is not None and COMPARISONS[self.comparison](number, self.bound)
 
@@ -123,7 +123,7 @@ class IsUnknown:
 
     column: str
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         return numeric_value(call, self.column) is None
 
     def sql(self) -> Sql:
@@ -138,7 +138,7 @@ class Between:
     low: int
     high: int
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         number = numeric_value(call, self.column)
         return number is not None and self.low <= number <= self.high
 
@@ -151,20 +151,20 @@ class IsTrue:
     column: str
     value: bool
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: CallRecord) -> bool:
         return getattr(call, self.column) is self.value
 
     def sql(self) -> Sql:
         return f"{self.column} = ?", [self.value]
 
 
-def numeric_value(call: Call, column: str) -> Number | None:
+def numeric_value(call: CallRecord, column: str) -> Number | None:
     if column == "cost_usd":
         return None if call.cost_pico is None else Decimal(call.cost_pico).scaleb(-12)
     return getattr(call, column)
 
 
-def text_values(call: Call, columns: tuple[str, ...]) -> Iterator[str]:
+def text_values(call: CallRecord, columns: tuple[str, ...]) -> Iterator[str]:
     for column in columns:
         value: str | list[str] | None = key_label(call) if column == KEY_LABEL_SQL else getattr(call, column)
         if isinstance(value, list):
@@ -173,7 +173,7 @@ def text_values(call: Call, columns: tuple[str, ...]) -> Iterator[str]:
             yield value
 
 
-def key_label(call: Call) -> str | None:
+def key_label(call: CallRecord) -> str | None:
     return call.key_id if call.key_alias is None else call.key_alias
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from gatekeeper.ledger.segments import Segment
 
 
-class WaitingLines:
+class UnwrittenLines:
     """They wait in memory, in their order. `size` is their number of bytes."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import cast
 
-from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, Foreign, is_unset
+from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, UnsupportedField, is_unset
 from gatekeeper.litellm.cells import Row, dollars
 from gatekeeper.litellm.models import ModelNames
 
@@ -28,18 +28,18 @@ PERIOD = re.compile(r"[1-9][0-9]{0,5}(mo|[smhdw])")
 COUNTS = ("tpm_limit", "rpm_limit", "max_parallel_requests")
 MODEL_COUNTS = ("model_rpm_limit", "model_tpm_limit")
 
-_BY_KIND = Foreign("use `model_tpm_limit`, which counts input and output together")
-METADATA_FIELDS: dict[str, Foreign] = {
+_BY_KIND = UnsupportedField("use `model_tpm_limit`, which counts input and output together")
+METADATA_FIELDS: dict[str, UnsupportedField] = {
     "model_itpm_limit": _BY_KIND,
     "model_otpm_limit": _BY_KIND,
-    "enforced_batch_output_expires_after": Foreign("requests are not changed here"),
-    "enforced_file_expires_after": Foreign("requests are not changed here"),
-    "require_trace_id": Foreign("any request may come without one"),
+    "enforced_batch_output_expires_after": UnsupportedField("requests are not changed here"),
+    "enforced_file_expires_after": UnsupportedField("requests are not changed here"),
+    "require_trace_id": UnsupportedField("any request may come without one"),
     # It may hold secrets of other services.
-    "logging": Foreign("calls are logged by the gateway itself", is_limit=False),
-    "secret_manager_settings": Foreign("secrets are stored as digests only", is_limit=False),
-    "team_member_budget_id": Foreign("a group's members have no budgets of their own"),
-    "team_member_key_duration": Foreign("give each key its `duration`", is_limit=False),
+    "logging": UnsupportedField("calls are logged by the gateway itself", is_limit=False),
+    "secret_manager_settings": UnsupportedField("secrets are stored as digests only", is_limit=False),
+    "team_member_budget_id": UnsupportedField("a group's members have no budgets of their own"),
+    "team_member_key_duration": UnsupportedField("give each key its `duration`", is_limit=False),
 }
 """Members of a row's `metadata` that LiteLLM itself has set, beside those of `LITELLM_FIELDS`."""
 
@@ -60,7 +60,7 @@ class Draft:
         if value not in (None, [], {}, False):
             self.fields[name] = value
 
-    def leave(self, name: str, value: object, foreign: Foreign) -> None:
+    def leave(self, name: str, value: object, foreign: UnsupportedField) -> None:
         """A field of LiteLLM's that is not here."""
         if value not in (None, {}, [], "", 0) and not is_unset(name, value):
             # Written for whoever sends a request.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.import_fields import parse_incoming
-from gatekeeper.keys.litellm_fields import Foreign
+from gatekeeper.keys.litellm_fields import UnsupportedField
 from gatekeeper.litellm.cells import Row
 from gatekeeper.litellm.groups import Group, printable, team_groups, user_groups
 from gatekeeper.litellm.keys import Context, draft_key
@@ -17,7 +17,7 @@ from gatekeeper.litellm.limits import Draft, draft_limits, has_limits
 from gatekeeper.litellm.models import ModelNames
 from gatekeeper.litellm.tables import DASHBOARD, PROXY_BUDGET, Tables
 
-REGION = Foreign("calls go to the one address of the Gemini API")
+REGION = UnsupportedField("calls go to the one address of the Gemini API")
 
 
 class Item(NamedTuple):

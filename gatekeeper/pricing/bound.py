@@ -22,16 +22,16 @@ import msgspec
 
 from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS, OPENAI_EMBEDDING
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.estimate import (
+from gatekeeper.pricing.tariff import Tariff
+from gatekeeper.pricing.unit_lines import GROUNDING
+from gatekeeper.pricing.worst_case import (
     MAX_OUTPUT_TOKENS,
     MAX_PROMPT_TOKENS,
     Prices,
     highest_prices,
-    most_pieces,
+    max_units,
     prices_of,
 )
-from gatekeeper.pricing.tariff import Tariff
-from gatekeeper.pricing.unit_lines import GROUNDING
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -96,7 +96,7 @@ def _pieces(prices: Prices, asked: Asked) -> int:
         known = {name: count for name, count in asked.units.items() if count is not None}
         if len(known) == len(asked.units):
             return prices.units(known)
-    return most_pieces(prices, asked.action)
+    return max_units(prices, asked.action)
 
 
 # Needed by each call of a key with a budget.

@@ -3,9 +3,9 @@
 An exact id wins over a glob, a longer glob over a shorter one, and there is no fuzzy matching: an id that
 only resembles a known one is unknown, and so is its price. The form of the files is in `price_file`.
 
-Of a user's own file that entry counts which an id has there by the same rule. Where one of its rows covers
-tier, context, day and component, its price wins; elsewhere the built-in one stays. An alias means what the
-own file says from the first day there on.
+In the user's file an id's entry is found by the same rule. Where one of its rows covers
+tier, context, day and component, its price wins; elsewhere the built-in one stays. If the user's file has an
+alias, its meaning counts from the first day that the file gives.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""What a call would cost that is described by its usage: the one mechanism of `prices quote` and
-`POST /prices/quote`."""
+"""Prices a call that is given by its usage. Used by both `prices quote` and `POST /prices/quote`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call is expected to have cost whose client left before any usage was reported. Pure.
+"""The estimated cost of a call whose client disconnected before any usage was reported. Pure.
 
 An expectation, not a bound: the row holds it, marked by a note, and a budget is charged the bound of
 `estimate` in its place. The rule:
@@ -29,8 +29,8 @@ from gatekeeper.gemini.inline_data import BASE64
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import ESTIMATED
-from gatekeeper.pricing.estimate import MAX_OUTPUT_TOKENS, MAX_PROMPT_TOKENS
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, Quote, quote
+from gatekeeper.pricing.worst_case import MAX_OUTPUT_TOKENS, MAX_PROMPT_TOKENS
 
 EXPECTED_ACTIONS = METERED_ACTIONS | OPENAI_GENERATING | INTERACTIONS | {OPENAI_EMBEDDING}
 """Those whose cost is that of the tokens of their own request and response."""

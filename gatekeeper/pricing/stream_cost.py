@@ -1,8 +1,8 @@
 """What a stream costs by each of its events, without calculating each anew. Pure.
 
-While nothing but the tokens of its output changes, the cost of a call is linear in them: they are priced as
-one component, and neither prompt nor tier, which decide on their price, are others. So two costs tell all
-further ones, exactly.
+While nothing but the tokens of its output changes, the cost of a call is linear in them: all of them are
+priced as one component, because the prompt and the tier, which decide the price, do not change. So two known
+costs give every later one exactly.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.budgets import has_budget
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.carrier import PREFIX, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.not_found import base_url_refusal
@@ -36,7 +36,7 @@ def request_refusal(context: ProxyContext, head: RequestHead, route: Route) -> R
 def access_request(
     context: ProxyContext,
     head: RequestHead,
-    row: Call,
+    row: CallRecord,
     route: Route,
     accounts: Sequence[Account],
     model_pending: bool,

@@ -8,17 +8,17 @@ from time import time_ns
 import trio
 
 from gatekeeper.gemini.meter import NO_METER
-from gatekeeper.keys.explanation import Explanation, Question
+from gatekeeper.keys.explanation import Explanation, HypotheticalCall
 from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.cors import is_preflight, share
 from gatekeeper.proxy.explain import explain
+from gatekeeper.proxy.failures import CutByGateway, draining_refusal
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.live import LiveCarrier
-from gatekeeper.proxy.outcomes import CutByGateway, draining_refusal
 from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import hung_up
@@ -60,16 +60,16 @@ class Proxy:
 
     # For the admin API and the shutdown
 
-    def peek(self, call_id: str) -> Call | None:
+    def snapshot(self, call_id: str) -> CallRecord | None:
         """The current state of a running call; None if there is none with this id. It searches all open
         calls, so that no call has to maintain an index."""
-        return next((call.peek() for call in self.open_calls if call.row.id == call_id), None)
+        return next((call.snapshot() for call in self.open_calls if call.row.id == call_id), None)
 
-    def peeks(self) -> dict[str, Callable[[], Call]]:
+    def snapshots(self) -> dict[str, Callable[[], CallRecord]]:
         """What tells the current state of each running call, by id."""
-        return {call.row.id: call.peek for call in self.open_calls}
+        return {call.row.id: call.snapshot for call in self.open_calls}
 
-    async def explain(self, key: KeyState, question: Question) -> Explanation:
+    async def explain(self, key: KeyState, question: HypotheticalCall) -> Explanation:
         """Whether this key's call would be admitted now; nothing is written or taken."""
         return await explain(self.context, key, question)
 
@@ -77,7 +77,7 @@ class Proxy:
     def has_admitted_calls(self) -> bool:
         """Whether an admitted call still runs. Calls that are being refused do not count: a client that
         retries or reads slowly would delay the shutdown."""
-        return any(call.keys.secret for call in self.open_calls)
+        return any(call.google_key.secret for call in self.open_calls)
 
     # The sweep over all open calls
 
@@ -89,18 +89,20 @@ class Proxy:
             await trio.sleep(SWEEP_SECONDS)
             now = trio.current_time()
             calls = tuple(self.open_calls)
-            asked = may_be_left(calls)
+            asked = is_detachable(calls)
             for call in calls:
                 # A call that goes on without its client is asked each time: it has bounds of its own
-                # (`Progress.goes_on`).
-                if call.progress.left_at is not None or (call in asked and call.carrier.is_disconnected()):
-                    call.leave()
+                # (`Progress.continues`).
+                if call.progress.disconnected_at is not None or (
+                    call in asked and call.carrier.is_disconnected()
+                ):
+                    call.client_disconnected()
                 if now > call.deadline and call.timeout_failure is not None:
                     # While a write to the client is blocked the timeout is the client's.
                     if not call.carrier.write_blocked:
                         call.end(call.timeout_failure())
                     # The call is finished without this client, for whom the write would wait for ever.
-                    elif call.leave():
+                    elif call.client_disconnected():
                         call.progress.stop_writing()
                 elif refusal := call.carrier.revocation(call):
                     call.end(CutByGateway(refusal))
@@ -120,7 +122,7 @@ class Proxy:
             call.end(CutByGateway(draining_refusal()))
 
 
-def may_be_left(calls: Iterable[ProxyCall]) -> set[ProxyCall]:
+def is_detachable(calls: Iterable[ProxyCall]) -> set[ProxyCall]:
     """Those whose client may have disconnected: thousands of sockets are polled at once for the few that
     have."""
     polled: dict[int, ProxyCall] = {}

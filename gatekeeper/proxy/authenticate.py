@@ -20,8 +20,8 @@ from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.ledger.call import Call
-from gatekeeper.proxy.outcomes import Refused
+from gatekeeper.ledger.call import CallRecord
+from gatekeeper.proxy.failures import Refused
 from gatekeeper.refusals import Reason, Refusal
 
 CREDENTIAL_HEADERS = (KEY_HEADER, BEARER_HEADER) = (b"x-goog-api-key", b"authorization")
@@ -130,7 +130,7 @@ class Authenticator:
             return OPEN_MODE_IDENTITY
         raise Refused(_key_unknown() if secret else _key_missing())
 
-    def identify(self, row: Call, secret: str | None, session: Session | None) -> KeyState | None:
+    def identify(self, row: CallRecord, secret: str | None, session: Session | None) -> KeyState | None:
         """Finds the caller's key, and fills in the row with it; None for the master key and in open mode.
         A request of a `session` needs no secret, and must not have another key's. Raises Refused."""
         identity = self.authenticate(secret) if secret or not session else self.owner(session.key_id)
@@ -158,7 +158,7 @@ class Authenticator:
         raise Refused(_key_missing())
 
 
-def fill_in(row: Call, state: KeyState) -> None:
+def fill_in(row: CallRecord, state: KeyState) -> None:
     """The key's own tags and end user go into the row of its call, which has those of the request."""
     record = state.record
     # A key's own tags come first, and no request can remove them.

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.gemini.cached_content import CachedContent
-from gatekeeper.ledger.call import Call, Outcome, PendingCharge
+from gatekeeper.ledger.call import CallRecord, Outcome, PendingCharge
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
 from gatekeeper.proxy.call_quote import call_quote
@@ -28,7 +28,7 @@ PERIOD = 3600 * SECOND
 UNKNOWN_TOKENS_NOTE = "its storage cannot be charged: the response does not say its tokens and times"
 
 
-def storage_begun(call: Call, content: CachedContent) -> PendingCharge | None:
+def storage_begun(call: CallRecord, content: CachedContent) -> PendingCharge | None:
     """What the creation of a cached content leaves to be charged; None if its tokens or times are unknown."""
     if content.tokens is None or content.created_at is None or content.expires_at is None:
         return None
@@ -41,12 +41,12 @@ def storage_begun(call: Call, content: CachedContent) -> PendingCharge | None:
     )
 
 
-def is_stored(state: Call) -> bool:
+def is_stored(state: CallRecord) -> bool:
     """Whether a pending charge is the storage of a cached content."""
     return state.pending is not None and state.pending.tokens is not None
 
 
-def is_due(state: Call, now: int) -> bool:
+def is_due(state: CallRecord, now: int) -> bool:
     """Whether an hour has passed that is not charged, or the cached content has expired."""
     pending = state.pending
     if pending is None or pending.charged_until is None or pending.expires_at is None:
@@ -54,7 +54,9 @@ def is_due(state: Call, now: int) -> bool:
     return now >= min(pending.charged_until + PERIOD, pending.expires_at)
 
 
-def storage_rows(state: Call, now: int, catalogue: Catalogue, *, ended: bool = False) -> Iterator[Call]:
+def storage_rows(
+    state: CallRecord, now: int, catalogue: Catalogue, *, ended: bool = False
+) -> Iterator[CallRecord]:
     """The rows of what was not charged yet until `now` (microseconds since 1970). `state` is the row that was
     written last. With `ended` the cached content was deleted; then, and once it has expired, the last row
     leaves nothing pending. If there is nothing to charge any more, that is the state's own row."""
@@ -93,10 +95,12 @@ def _call_id(start: int) -> str:
     return str(UUID(int=(start // 1000) << 80 | rest))
 
 
-def _row(state: Call, start: int, seconds: int, rest: PendingCharge, catalogue: Catalogue) -> Call:
+def _row(
+    state: CallRecord, start: int, seconds: int, rest: PendingCharge, catalogue: Catalogue
+) -> CallRecord:
     tokens = (state.pending and state.pending.tokens) or 0
     units: dict[str, int | None] = {CACHE_TOKEN_SECONDS: tokens * seconds}
-    stored = Call(
+    stored = CallRecord(
         id=_call_id(start),
         started_at=start,
         duration_ms=seconds * 1000.0,

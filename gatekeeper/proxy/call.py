@@ -23,22 +23,22 @@ from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import admit
-from gatekeeper.keys.rates import Admitted
+from gatekeeper.keys.rates import RateReservation
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.ledger.call import Call, Outcome
-from gatekeeper.pricing.estimate import reserved_note
+from gatekeeper.ledger.call import CallRecord, Outcome
+from gatekeeper.pricing.worst_case import reserved_note
 from gatekeeper.proxy.access import access_request, request_refusal
 from gatekeeper.proxy.authenticate import CREDENTIAL_HEADERS, extract_credential
+from gatekeeper.proxy.call_accounting import apply_summary, complete_row
 from gatekeeper.proxy.call_budget import CallBudget
 from gatekeeper.proxy.call_clock import CallClock
-from gatekeeper.proxy.call_keys import CallKeys
+from gatekeeper.proxy.call_google_key import CallGoogleKey
 from gatekeeper.proxy.call_rates import settle_rates
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.disconnect import Progress, finishes
-from gatekeeper.proxy.headers import TAG_HEADERS, end_user, tags, trace_id, user_agent
-from gatekeeper.proxy.outcomes import (
+from gatekeeper.proxy.disconnect import Progress, finishes_without_client
+from gatekeeper.proxy.failures import (
     CallFailed,
     ClientGone,
     CutByGateway,
@@ -47,7 +47,7 @@ from gatekeeper.proxy.outcomes import (
     malformed_refusal,
     to_call_failed,
 )
-from gatekeeper.proxy.settlement import account_call, apply_summary
+from gatekeeper.proxy.headers import TAG_HEADERS, end_user, tags, trace_id, user_agent
 from gatekeeper.public_url import client_address
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
@@ -61,35 +61,32 @@ class ProxyCall:
     """A call to `/gemini`. `row` is its line in the ledger as far as it is known."""
 
     __slots__ = (
-        "access", "accounts", "begun", "budget", "carrier", "clock", "context", "credential", "deadline",
-        "failure", "fields", "forwarded_call_ids", "head", "headers", "key", "keys", "meter", "progress",
-        "rates_taken", "relay_complete", "request_parser", "route", "row", "scope", "session", "tier_header",
-        "timeout_failure",
+        "access", "accounts", "begun", "budget", "cancel_scope", "carrier", "clock", "context", "credential",
+        "deadline", "failure", "fields", "forwarded_call_ids", "google_key", "head", "headers", "key",
+        "meter", "progress", "rate_reservations", "relay_complete", "request_parser", "route", "row",
+        "session", "tier_header", "timeout_failure",
     )  # fmt: skip
 
     def __init__(self, context: ProxyContext, head: RequestHead, carrier: Carrier[ProxyCall]) -> None:
-        self.context = context
-        self.head = head
+        self.context, self.head, self.carrier = context, head, carrier
         self.headers, self.fields = head.headers, head.fields
-        self.carrier = carrier
         self.forwarded_call_ids = head.forwarded_call_ids()
         self.credential = extract_credential(head.named(CREDENTIAL_HEADERS), head.query)
-        self.row = Call(
+        self.row = CallRecord(
             id=str(uuid_utils.uuid7()),
             started_at=time_ns() // 1000,
             method=head.method,
             path=recorded_path(head.path),
         )
         self.clock = CallClock()
-        self.keys = CallKeys(context.google_keys, context.projects)
+        self.google_key = CallGoogleKey(context.google_keys, context.projects)
         self.budget = CallBudget(context.budgets, context.cost_history)
-        self.scope = trio.CancelScope()
-        self.progress = Progress()
+        self.cancel_scope, self.progress = trio.CancelScope(), Progress()
         self.route = NOT_PARSED
         self.key: KeyState | None = None
         self.accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
         self.access: AccessRequest | None = None  # by the request's head, once that is admitted
-        self.rates_taken: tuple[Admitted, ...] = ()  # until its end
+        self.rate_reservations: tuple[RateReservation, ...] = ()  # until its end
         self.session: Session | None = None  # that an earlier call has begun
         self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
         self.meter: Meter = NO_METER
@@ -103,7 +100,7 @@ class ProxyCall:
         """The call's lifecycle. It is always settled."""
         try:
             try:
-                with self.scope:
+                with self.cancel_scope:
                     self.parse()
                     # First: what goes on with an upload, or has an ephemeral token, may have no key.
                     if self.route.upload or self.carrier.is_stream:
@@ -174,8 +171,10 @@ class ProxyCall:
 
     def begin(self) -> None:
         """From here on the call counts as admitted, and a shutdown waits for it."""
-        self.keys.choose(self.row, self.route, self.session and self.session.google_key)
-        self.progress.finishes = finishes(self.route, self.key, self.context.settings)
+        self.google_key.choose(self.row, self.route, self.session and self.session.google_key)
+        self.progress.finishes_without_client = finishes_without_client(
+            self.route, self.key, self.context.settings
+        )
         self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
 
     def record_begin(self) -> None:
@@ -225,10 +224,10 @@ class ProxyCall:
             row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
             row.cost_pico = row.price_version = None
             row.charged_pico, row.usage_note = in_advance, reserved_note(in_advance)
-        self.keys.finish(row, self.failure)
+        self.google_key.finish(row, self.failure)
         row.reason = context.mask.text(row.reason)  # Google's error text may contain the key
-        if self.rates_taken:
-            settle_rates(self.rates_taken, row, context.micros())
+        if self.rate_reservations:
+            settle_rates(self.rate_reservations, row, context.micros())
         self.record()
 
     def record(self) -> None:
@@ -247,8 +246,8 @@ class ProxyCall:
     def account(self) -> None:
         context, reading = self.context, self.meter.finish()
         self.progress.response_bytes = self.meter.body_bytes
-        self.row.made = context.made_by(self.row, self.head.path, self.progress.upstream_status, reading)
-        account_call(
+        self.row.made = context.created_by(self.row, self.head.path, self.progress.upstream_status, reading)
+        complete_row(
             self.row,
             self.route,
             self.failure,
@@ -257,7 +256,7 @@ class ProxyCall:
             context.catalogue,
             context.free_searches,
             context.secrets,
-            asked=self.request_parser.summary,
+            request_summary=self.request_parser.summary,
             chargeable=lambda: (
                 self.budget.chargeable() if self.clock.upstream_started_at is not None else None
             ),
@@ -269,7 +268,7 @@ class ProxyCall:
         context.deferred.call_ends(self.row, self.meter)
         context.unpriced_models.note(self.row, context.catalogue)
 
-    def peek(self) -> Call:
+    def snapshot(self) -> CallRecord:
         """The current state of the running call: a copy, with the bytes and tokens so far."""
         row = copy(self.row)
         row.request_bytes, row.response_bytes = self.carrier.received_bytes, self.carrier.sent_bytes
@@ -284,9 +283,9 @@ class ProxyCall:
         """Ends the call with this failure unless the deadline is moved within so many seconds."""
         self.deadline, self.timeout_failure = self.context.now() + seconds, timeout_failure
 
-    def leave(self) -> bool:
+    def client_disconnected(self) -> bool:
         """The client has gone: ends the call, unless it is finished without it; returns whether it is."""
-        if self.relay_complete or not self.progress.goes_on(self.context.now()):
+        if self.relay_complete or not self.progress.continues(self.context.now()):
             self.end(ClientGone())
             return False
         self.failure = self.failure or ClientGone()
@@ -298,4 +297,4 @@ class ProxyCall:
             return
         # The first failure counts; a later one is its consequence.
         self.failure = self.failure or failure
-        self.scope.cancel()
+        self.cancel_scope.cancel()

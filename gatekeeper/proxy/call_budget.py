@@ -6,7 +6,7 @@ from time import time_ns
 
 from gatekeeper.keys.budgets import Budgets, Reservation
 from gatekeeper.keys.cost_history import CostHistory
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 
 
 class CallBudget:
@@ -30,7 +30,7 @@ class CallBudget:
         """What the call can cost at most, if its request limits that."""
         return self.bound_pico if self.is_firm else None
 
-    def settle(self, row: Call) -> None:
+    def settle(self, row: CallRecord) -> None:
         """Gives back what is reserved, once the call's cost is in the spend of its accounts."""
         if self.reservation is not None:
             self._budgets.release(self.reservation)

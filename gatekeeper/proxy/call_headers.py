@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gatekeeper.http_fields import Headers
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.headers import Headers, upstream_headers
-from gatekeeper.proxy.upstream import UpstreamPool
+from gatekeeper.proxy.headers import upstream_headers
+from gatekeeper.upstream.pool import UpstreamPool
 
 
 def call_headers(call: ProxyCall, upstream: UpstreamPool, *, chunked: bool) -> Headers:
@@ -16,7 +17,7 @@ def call_headers(call: ProxyCall, upstream: UpstreamPool, *, chunked: bool) -> H
     return upstream_headers(
         call.headers,
         upstream.authority,
-        call.keys.secret,
+        call.google_key.secret,
         chunked=chunked,
         call_ids=call_ids,
     )

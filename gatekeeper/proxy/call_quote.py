@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from gatekeeper.gemini.usage_total import Usage
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, Quote, quote
 from gatekeeper.times import from_micros
 
 
-def call_quote(call: Call, usage: Usage | None, catalogue: Catalogue) -> Quote:
+def call_quote(call: CallRecord, usage: Usage | None, catalogue: Catalogue) -> Quote:
     """What a call costs by its model, tier, action, units and time, and by this usage."""
     return quote(
         catalogue,
@@ -25,7 +25,7 @@ def call_quote(call: Call, usage: Usage | None, catalogue: Catalogue) -> Quote:
     )
 
 
-def set_tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
+def set_tokens(call: CallRecord, raw: bytes | None, usage: Usage | None) -> None:
     """Fills in the columns of a usage that was read from `raw`; without one they stay."""
     if raw is None or usage is None:
         return

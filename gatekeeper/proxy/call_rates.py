@@ -3,7 +3,7 @@
 The tokens that it is expected to use: of its prompt by the size of its body (`RequestSize`), and its output
 as `keys.rates` says. A body that is still to be received when the call is admitted may be a picture or a
 book: it counts as the least that it can be, inline media of the announced length, until all of it was
-received (`Admitted.retake`).
+received (`RateReservation.retake`).
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from gatekeeper.gemini.actions import EMBEDDING, OPENAI_EMBEDDING
 from gatekeeper.gemini.request_parser import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Route
-from gatekeeper.keys.rates import Admitted, ExpectedTokens
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.keys.rates import ExpectedTokens, RateReservation
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.pricing.expected import RequestSize
 from gatekeeper.pricing.row import has_failed
 
 
 def expected_tokens(
-    route: Route, asked: RequestSummary, size: RequestSize, *, is_compressed: bool
+    route: Route, request_summary: RequestSummary, size: RequestSize, *, is_compressed: bool
 ) -> ExpectedTokens:
     """What a call is expected to use, by its body."""
     prompt = size.tokens(is_compressed=is_compressed)
     if route.action in EMBEDDING or route.action == OPENAI_EMBEDDING:
         return ExpectedTokens(prompt, 0)
-    output = asked.max_output_tokens if asked.understood else None
-    return ExpectedTokens(prompt, output and output * max(asked.candidate_count or 1, 1))
+    output = request_summary.max_output_tokens if request_summary.understood else None
+    return ExpectedTokens(prompt, output and output * max(request_summary.candidate_count or 1, 1))
 
 
 def announced_tokens(length: int | None) -> ExpectedTokens:
@@ -38,14 +38,14 @@ def announced_tokens(length: int | None) -> ExpectedTokens:
     return ExpectedTokens(size.tokens(is_compressed=False), 0)
 
 
-def note_rates(taken: Sequence[Admitted], summary: ResponseSummary, now: int) -> None:
+def note_rates(taken: Sequence[RateReservation], summary: ResponseSummary, now: int) -> None:
     """What a session has used by now: it may go on for hours."""
     if summary.read_usage and (total := summary.read_usage.total):
         for admitted in taken:
             admitted.note(total, now)
 
 
-def settle_rates(taken: Sequence[Admitted], row: Call, now: int) -> None:
+def settle_rates(taken: Sequence[RateReservation], row: CallRecord, now: int) -> None:
     """To be called at the end of a call, whichever it is. One that was refused has taken nothing."""
     output = row.output_tokens
     for admitted in taken:
@@ -56,7 +56,7 @@ def settle_rates(taken: Sequence[Admitted], row: Call, now: int) -> None:
             admitted.settle(used_tokens(row), output and output + (row.thoughts_tokens or 0), now)
 
 
-def used_tokens(row: Call) -> int | None:
+def used_tokens(row: CallRecord) -> int | None:
     """All tokens of a call; None where they are not known."""
     if row.total_tokens is not None:
         return row.total_tokens

@@ -13,9 +13,10 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from gatekeeper.addresses import cross_site_reason
+from gatekeeper.http_fields import Headers
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.cors import AllowedOrigins
-from gatekeeper.proxy.headers import CALL_ID_HEADER, Headers
+from gatekeeper.proxy.headers import CALL_ID_HEADER
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Scope
 from gatekeeper.server.client_socket import ClientSocket

@@ -14,6 +14,7 @@ from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.budgets import Budgets
 from gatekeeper.keys.google_keys import GoogleKeys
+from gatekeeper.keys.journal_consumer import charge_of, continuations
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.page_tokens import PageTokens
@@ -25,23 +26,22 @@ from gatekeeper.keys.sessions import EphemeralToken, Sessions
 from gatekeeper.keys.soft_budgets import soft_budget_document
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.ledger.call import Call, MadeResources
+from gatekeeper.ledger.call import CallRecord, CreatedResources
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog, log
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
+from gatekeeper.proxy.charge_completion import ChargeCompletion
 from gatekeeper.proxy.cors import AllowedOrigins
-from gatekeeper.proxy.deferred import DeferredCharges
+from gatekeeper.proxy.created_resources import created_resources, with_earlier
 from gatekeeper.proxy.error_response import KeyMasker
-from gatekeeper.proxy.key_spend import continuations, settlement
-from gatekeeper.proxy.made_resources import made_resources, with_earlier
-from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
+from gatekeeper.proxy.failures import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.resource_projects import ResourceProjects
 from gatekeeper.proxy.unpriced import UnpricedModels
-from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
+from gatekeeper.upstream.pool import UpstreamPool
 
 
 def monotonic_micros() -> int:
@@ -94,7 +94,7 @@ class ProxyContext:
         self.draining = False
         self.unpriced_models = UnpricedModels()
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
-        self.deferred = DeferredCharges(pending, ledger, registry, self.accounting_errors)
+        self.deferred = ChargeCompletion(pending, ledger, registry, self.accounting_errors)
         self.poll_errors = RateLimitedLog("poll_failed")
         self.list_errors = RateLimitedLog("list_not_filtered")
         self.redirect_errors = RateLimitedLog("redirect_not_followed")
@@ -111,32 +111,32 @@ class ProxyContext:
         """The refusal of new calls while none can be admitted."""
         return draining_refusal() if self.draining else self.ledger.unavailable_refusal()
 
-    def made_by(
-        self, row: Call, path: bytes, status: int | None, response: ResponseSummary
-    ) -> MadeResources | None:
+    def created_by(
+        self, row: CallRecord, path: bytes, status: int | None, response: ResponseSummary
+    ) -> CreatedResources | None:
         """What the response to a call shows to be made, and whose it is."""
         if response.resource is None and not response.found:
             return row.made
-        made = made_resources(row.action, named_in_path(path), status, response, self.owners)
+        made = created_resources(row.action, named_in_path(path), status, response, self.owners)
         return with_earlier(row.made, made)
 
-    def note_made(self, row: Call, path: bytes, status: int | None, meter: Meter) -> None:
+    def record_created(self, row: CallRecord, path: bytes, status: int | None, meter: Meter) -> None:
         """Notes what the response to a running call shows to be made: at once, and for the case that the
         gateway is killed before the call's end."""
-        row.made = self.made_by(row, path, status, meter.summary)
+        row.made = self.created_by(row, path, status, meter.summary)
         if row.made is not None:
             self.ledger.begin_again(row)
             self.owners.apply(row)
 
-    def charge_accounts(self, row: Call) -> None:
+    def charge_accounts(self, row: CallRecord) -> None:
         """Counts a call that has ended in the spend of its accounts, and warns of soft budgets."""
-        charge = settlement(row)
+        charge = charge_of(row)
         for account in self.registry.settle(charge) if charge else ():
             warning = soft_budget_document(account)
             log.warning("soft_budget_reached", **warning)
             self.ledger.events.publish_warning(row, {"call": row.id, **warning})
 
-    def note_ended(self, row: Call) -> None:
+    def note_ended(self, row: CallRecord) -> None:
         """Takes what a call that has just ended leaves for later ones."""
         if row.continuations:
             self.long_decodes.add(continuations(row))

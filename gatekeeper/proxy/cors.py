@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from functools import partial
 
-from gatekeeper.proxy.headers import Headers, first_value
+from gatekeeper.http_fields import Headers
+from gatekeeper.proxy.headers import first_value
 from gatekeeper.server.client_stream import ClientStream
 
 ANY_ORIGIN = b"*"
@@ -97,6 +98,6 @@ def readable(headers: Headers, allowed_origin: bytes) -> Headers:
 
 
 def varying(headers: Headers) -> Headers:
-    """A response's headers, by which no cache gives it to a page of another origin: for that one they would
-    be others."""
+    """The headers with `Vary: Origin`, so that no cache serves the response to another origin, for which the
+    headers would differ."""
     return [*headers, (b"vary", b"Origin")]

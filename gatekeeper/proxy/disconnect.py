@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 import trio
 
 from gatekeeper.gemini.routes import Route
+from gatekeeper.http_fields import Headers
 from gatekeeper.keys.limits import OnDisconnect
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.pricing.expected import RequestSize
-from gatekeeper.proxy.headers import Headers
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
 from gatekeeper.settings import Settings
 
@@ -33,21 +33,28 @@ MAX_BYTES = 64 * 2**20  # of the response's body, after that
 class Progress:
     """How far one call had come when its client left, if it did.
 
-    `finishes`: whether it goes on without the client. `request_sent`: whether all of its request went
-    upstream; None where that is not known. `upstream_status`: of the response whose head has arrived.
-    `left_at`: when the client left, on trio's clock.
+    `finishes_without_client`: whether it goes on without the client. `request_sent`: whether all of its
+    request went upstream; None where that is not known. `upstream_status`: of the response whose head has
+    arrived. `disconnected_at`: when the client left, on trio's clock.
     """
 
     __slots__ = (
-        "_size", "body", "finishes", "left_at", "received_bytes", "request_sent", "response_bytes",
-        "upstream_status", "writing",
+        "_size",
+        "body",
+        "disconnected_at",
+        "finishes_without_client",
+        "received_bytes",
+        "request_sent",
+        "response_bytes",
+        "upstream_status",
+        "writing",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.finishes = False
+        self.finishes_without_client = False
         self.request_sent: bool | None = None
         self.upstream_status: int | None = None
-        self.left_at: float | None = None
+        self.disconnected_at: float | None = None
         self.received_bytes = 0  # since then
         self.response_bytes = 0  # of the body, as the meter counts them
         self.writing: trio.CancelScope | None = None  # around a write to a client that may be left behind
@@ -66,13 +73,13 @@ class Progress:
         self.size.feed(self.body)
         self.body = b""
 
-    def goes_on(self, now: float) -> bool:
+    def continues(self, now: float) -> bool:
         """Whether the response is read on, now that the client has left."""
-        if not (self.finishes and self.request_sent):
+        if not (self.finishes_without_client and self.request_sent):
             return False
-        if self.left_at is None:
-            self.left_at = now
-        return now < self.left_at + MAX_SECONDS and self.received_bytes <= MAX_BYTES
+        if self.disconnected_at is None:
+            self.disconnected_at = now
+        return now < self.disconnected_at + MAX_SECONDS and self.received_bytes <= MAX_BYTES
 
     def stop_writing(self) -> None:
         """Has the write end for which a client that does not read is awaited."""
@@ -91,29 +98,31 @@ class Progress:
         return self.size
 
 
-def finishes(route: Route, key: KeyState | None, settings: Settings) -> bool:
+def finishes_without_client(route: Route, key: KeyState | None, settings: Settings) -> bool:
     """Whether a call that its client leaves is finished without it."""
     own = key.record.on_disconnect if key else None
     return route.billable and (own or settings.on_disconnect) == OnDisconnect.FINISH
 
 
-NOT_LEFT = Progress()
+CONNECTED = Progress()
 """Of a call that nobody has left; not to be changed."""
 
 
-class LeavableClient:
+class DetachableClient:
     """The client's side of a response that may be finished without it: what is sent then goes nowhere.
-    `leave` is told that the client has gone, and says whether the call goes on."""
+    `client_disconnected` is told that the client has gone, and says whether the call goes on."""
 
-    def __init__(self, stream: ClientStream, progress: Progress, leave: Callable[[], bool]) -> None:
+    def __init__(
+        self, stream: ClientStream, progress: Progress, client_disconnected: Callable[[], bool]
+    ) -> None:
         self._stream = stream
         self._progress = progress
-        self._leave = leave
+        self._leave = client_disconnected
 
     async def start(
         self, status: int, headers: Headers, *, reason: bytes | None, coalesce_with_body: bool
     ) -> None:
-        if self._progress.left_at is None:
+        if self._progress.disconnected_at is None:
             try:
                 await self._stream.start(
                     status, headers, reason=reason, coalesce_with_body=coalesce_with_body
@@ -122,7 +131,7 @@ class LeavableClient:
                 self._go_on()
 
     async def write(self, chunk: bytes, *, ends: bool = False) -> None:
-        if self._progress.left_at is None:
+        if self._progress.disconnected_at is None:
             # `stop_writing` leaves it, not the call: that goes on without the client.
             with trio.CancelScope() as self._progress.writing:
                 try:
@@ -135,14 +144,14 @@ class LeavableClient:
         self._go_on()
 
     async def write_informational(self, status: int, headers: Headers, reason: bytes) -> None:
-        if self._progress.left_at is None:
+        if self._progress.disconnected_at is None:
             try:
                 await self._stream.write_informational(status, headers, reason)
             except ClientDisconnected:
                 self._go_on()
 
     async def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        if self._progress.left_at is None:
+        if self._progress.disconnected_at is None:
             await self._stream.finish(trailers)
 
     def _go_on(self) -> None:

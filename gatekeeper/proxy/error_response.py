@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.gemini.upstream_error import UpstreamError
-from gatekeeper.proxy.headers import Headers, first_value
-from gatekeeper.proxy.outcomes import UpstreamBroken, undecodable_error
+from gatekeeper.http_fields import Headers
+from gatekeeper.proxy.failures import UpstreamBroken, undecodable_error
+from gatekeeper.proxy.headers import first_value
 
 ESCAPES = (b"%", b"\\", b"&")  # every encoded form contains one of these
 

@@ -3,22 +3,23 @@ and takes nothing."""
 
 from __future__ import annotations
 
-from gatekeeper.keys.budgets import Short
-from gatekeeper.keys.explanation import Explanation, Question, budgets_left, rates_left
+from gatekeeper.keys.budgets import Shortfall
+from gatekeeper.keys.explanation import Explanation, HypotheticalCall, budgets_left, rates_left
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.authenticate import fill_in
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import PREFIX, RequestHead
 from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.failures import CallFailed
 from gatekeeper.proxy.http import HttpCarrier
-from gatekeeper.proxy.outcomes import CallFailed
-from gatekeeper.proxy.request_body import check_buffered, take_rates_of
+from gatekeeper.proxy.request_body import check_buffered
 from gatekeeper.proxy.reserve import reservable
+from gatekeeper.proxy.reserve_rates import reserve_rates_of
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Message, Scope
 
 
-async def explain(context: ProxyContext, key: KeyState, question: Question) -> Explanation:
+async def explain(context: ProxyContext, key: KeyState, question: HypotheticalCall) -> Explanation:
     """Whether this key's call would be admitted now."""
     scope = _scope(question)
     call = ProxyCall(context, RequestHead.of(scope), HttpCarrier(scope, _nothing_comes, _nothing_goes))
@@ -29,8 +30,8 @@ async def explain(context: ProxyContext, key: KeyState, question: Question) -> E
         action=call.route.action,
         model=call.row.model,
         refusal=refusal,
-        waits=reserves is Short.WAIT,
-        reserves_pico=None if isinstance(reserves, Short) else reserves,
+        waits=reserves is Shortfall.WAIT,
+        reserves_pico=None if isinstance(reserves, Shortfall) else reserves,
         left=(
             *budgets_left((*accounts, *parts), call.row.started_at),
             *rates_left(accounts, call.row.model, context.rates, context.micros()),
@@ -39,8 +40,8 @@ async def explain(context: ProxyContext, key: KeyState, question: Question) -> E
 
 
 async def _ask(
-    call: ProxyCall, key: KeyState, question: Question
-) -> tuple[Refusal | None, int | Short | None]:
+    call: ProxyCall, key: KeyState, question: HypotheticalCall
+) -> tuple[Refusal | None, int | Shortfall | None]:
     """The refusal, or what the call would reserve."""
     try:
         call.parse()
@@ -49,23 +50,23 @@ async def _ask(
         call.key, call.accounts = key, call.context.registry.accounts.of(key, call.row.user_id)
         call.admit()
         await call.context.check_path(key, call.head.path)
-        call.keys.check(call.route.model)
+        call.google_key.check(call.route.model)
         call.progress.body = question.body
         await check_buffered(call, question.body)
         reserves = reservable(call, question.body)
-        take_rates_of(call, is_seen=True)
+        reserve_rates_of(call, is_seen=True)
         # As the body of a call chooses among the Google keys, after its rates were taken.
-        call.keys.check(call.route.model or next(iter(call.request_parser.summary.models), None))
+        call.google_key.check(call.route.model or next(iter(call.request_parser.summary.models), None))
     except CallFailed as failed:
         return failed.refusal, None
     finally:
         # Nobody has seen what it took: there was no checkpoint in between.
-        for taken in call.rates_taken:
+        for taken in call.rate_reservations:
             taken.undo()
     return None, reserves
 
 
-def _scope(question: Question) -> Scope:
+def _scope(question: HypotheticalCall) -> Scope:
     path, _, query = question.path.partition("?")
     headers = [
         (b"host", b"localhost"),  # open mode refuses what may be a web page's

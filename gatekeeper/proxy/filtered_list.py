@@ -1,8 +1,8 @@
 """Lists, for a key that sees its own resources only: the one place where a response is rewritten.
 
 The others' items are left out, and the page is filled from Google's further ones, so that the client pages
-through its own items as if there were no others. What cannot be read is never passed on. Only `GET` goes
-upstream: the answer to a HEAD has the length of what a GET would be answered.
+through its own items as if there were no others. What cannot be read is never passed on. HEAD is sent
+upstream as GET, so that its Content-Length is that of the filtered list.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from gatekeeper.gemini.resource_list import (
     read_page,
     write_page,
 )
+from gatekeeper.http_fields import Headers
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import GZIP, NextChunk
-from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.failures import CallFailed, ClientGone, GoogleKeyRefused, Refused, UpstreamBroken
 from gatekeeper.proxy.list_places import ListPlaces, Place
-from gatekeeper.proxy.outcomes import CallFailed, ClientGone, GoogleKeyRefused, Refused, UpstreamBroken
 from gatekeeper.proxy.relay import Relay
-from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamRequest
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientStream
+from gatekeeper.upstream.connection import ResponseHead, UpstreamRequest
 
 # Of one client's request, which ends with a shorter page then: 2,000 items of others and more.
 MAX_PAGES = 100
@@ -56,7 +56,7 @@ OF_GOOGLES_BYTES = frozenset(
 def filtered_kind(call: ProxyCall) -> ListKind | None:
     """What the call lists, if its key sees only some of it, or if that is in several projects: through all of
     them goes the master key's list, too, unless it is asked for in a form that cannot be read."""
-    if call.session is not None or not (call.key or call.keys.projects_matter):
+    if call.session is not None or not (call.key or call.google_key.projects_matter):
         return None
     kind = list_kind(call.row.method, call.route)
     return kind if kind and (call.key or is_readable(call, kind)) else None
@@ -99,7 +99,7 @@ class FilteredListRelay(Relay):
         self.kind, self.key = kind, call.key
         self.owners = call.context.owners
         scope = (str(call.row.key_id), str(call.row.action), f"{call.route.model}", f"{call.route.resource}")
-        self.places = ListPlaces(call.row, call.keys, call.context.page_tokens, scope)
+        self.places = ListPlaces(call.row, call.google_key, call.context.page_tokens, scope)
         self.query = read_list_query(call, kind)
         self.fill = ListFill(
             self.places.beginning, self.query.size, kind.collection, items_are_positions=kind.is_openai

@@ -14,8 +14,7 @@ from operator import itemgetter
 from urllib.parse import unquote
 
 from gatekeeper.gemini.evasion import PROXY_REWRITE_HEADERS, header_risk
-
-Headers = list[tuple[bytes, bytes]]
+from gatekeeper.http_fields import Headers
 
 # Fields of one connection only (RFC 9110 §7.6.1), and `expect`, which the server here has answered.
 HOP_BY_HOP = frozenset(

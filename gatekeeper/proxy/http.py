@@ -5,9 +5,9 @@ from __future__ import annotations
 from gatekeeper.gemini.errors import error_body, error_event, error_headers
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.proxy.filtered_list import FilteredListRelay, filtered_kind, override_refusal
 from gatekeeper.proxy.headers import first_value
-from gatekeeper.proxy.outcomes import CutByGateway
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.tokens import TOKEN_ACTION, TokenRelay
 from gatekeeper.proxy.uploads import UPLOAD_IS_OVER, UploadRelay, find_upload, has_upload_id

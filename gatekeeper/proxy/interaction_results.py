@@ -1,5 +1,5 @@
-"""Reads an interaction that went on in the background after its call had ended, whoever fetches it, and
-accounts for the call as if that had been its response."""
+"""Reads a background interaction that any client fetches after the call has ended, and completes the call's
+row as if this were its response."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from msgspec.structs import replace
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.gemini.response_parser import INTERACTIONS
 from gatekeeper.gemini.routes import Route
-from gatekeeper.ledger.call import Call, PendingCharge
+from gatekeeper.ledger.call import CallRecord, PendingCharge
 from gatekeeper.pricing.batch_cost import TakeFree
-from gatekeeper.proxy.awaited import IN_PROGRESS
+from gatekeeper.proxy.call_accounting import complete_row
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.deferred_results import ResultReader, result_reader
-from gatekeeper.proxy.settlement import account_call
+from gatekeeper.proxy.pending_charge import IN_PROGRESS
+from gatekeeper.proxy.pending_results import ResultReader, result_reader
 from gatekeeper.times import utc_day
 
 
 class InteractionResult:
     """A `ResultReader`. An interaction may also be read as the stream of its events."""
 
-    def __init__(self, call: Call, context: ProxyContext, media_type: bytes | None) -> None:
+    def __init__(self, call: CallRecord, context: ProxyContext, media_type: bytes | None) -> None:
         self._call = call
         self._context = context
         self._meter = meter_for(media_type, None, INTERACTIONS, counts_usage=True)
@@ -30,7 +30,7 @@ class InteractionResult:
     def feed(self, chunk: bytes) -> None:
         self._meter.feed(chunk)
 
-    def finish(self) -> Call | None:
+    def finish(self) -> CallRecord | None:
         said, context = self._meter.finish(), self._context
         prices, searches = context.catalogue, context.free_searches
         is_told = said.complete and said.finish_reason not in (None, IN_PROGRESS)
@@ -38,7 +38,7 @@ class InteractionResult:
         if not is_told or context.deferred.pending.begun_by(self._call.id) is not self._call:
             return None
         call = copy(self._call)
-        account_call(call, Route(call.action), None, said, None, prices, searches, context.secrets)
+        complete_row(call, Route(call.action), None, said, None, prices, searches, context.secrets)
         if call.cost_pico is None:
             # The budget's estimate stays.
             call.charged_pico = self._call.charged_pico
@@ -50,14 +50,14 @@ class InteractionResult:
         self._meter.finish()
 
 
-def reader_of(call: Call, context: ProxyContext, media_type: bytes | None) -> ResultReader | None:
+def reader_of(call: CallRecord, context: ProxyContext, media_type: bytes | None) -> ResultReader | None:
     """The reader for the resource that tells what `call` costs."""
     if call.pending and (call.pending.resource or "").startswith(f"{INTERACTIONS}/"):
         return InteractionResult(call, context, media_type)
     return result_reader(call, context.catalogue, _takes_free(call, context))
 
 
-def _takes_free(call: Call, context: ProxyContext) -> TakeFree:
+def _takes_free(call: CallRecord, context: ProxyContext) -> TakeFree:
     def take(model: str, kind: str, searches: int) -> int:
         # Somebody else may have been first: the free searches are taken once.
         if context.deferred.pending.begun_by(call.id) is not call:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from gatekeeper.gemini.meter_layers import Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.proxy.outcomes import CutByGateway
+from gatekeeper.proxy.failures import CutByGateway
 
 Check = Callable[[ResponseSummary], None]
 
 
 class LimitedMeter(OuterMeter):
-    """Another meter, after each chunk of which `check` is asked; it raises CutByGateway to end the call.
+    """Wraps a meter and calls `check` after each chunk; `check` raises CutByGateway to end the call.
 
     Within an event no error can be appended for the client to read, and its rest is on its way: the call then
     ends after that, or at the latest with the next usage."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gatekeeper.keys.page_tokens import PageTokens
-from gatekeeper.ledger.call import Call
-from gatekeeper.proxy.call_keys import CallKeys
+from gatekeeper.ledger.call import CallRecord
+from gatekeeper.proxy.call_google_key import CallGoogleKey
 
 
 class Place(NamedTuple):
@@ -35,7 +35,9 @@ class ListPlaces:
     """The places of one list, as texts. `scope` is what a client's token may be used for: the key's id, the
     list."""
 
-    def __init__(self, row: Call, keys: CallKeys, tokens: PageTokens, scope: tuple[str, ...]) -> None:
+    def __init__(
+        self, row: CallRecord, keys: CallGoogleKey, tokens: PageTokens, scope: tuple[str, ...]
+    ) -> None:
         self._row, self._keys = row, keys
         self._tokens, self._scope = tokens, scope
         self._projects = keys.projects

@@ -13,42 +13,43 @@ from time import time_ns
 from typing import Any
 
 from gatekeeper.gemini.meter import meter_for
+from gatekeeper.http_fields import Headers
 from gatekeeper.keys.admission import may_go_on
-from gatekeeper.keys.rate_rules import account_demands
+from gatekeeper.keys.rate_rules import limits_of_accounts
 from gatekeeper.keys.rates import UNBOUNDED
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.authenticate import ephemeral_token, key_revoked
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_google_key import AnotherKey
 from gatekeeper.proxy.call_headers import call_headers
-from gatekeeper.proxy.call_keys import AnotherKey
 from gatekeeper.proxy.error_response import ErrorResponse
-from gatekeeper.proxy.headers import CALL_ID_HEADER, Headers, downstream_headers
-from gatekeeper.proxy.live_session import LiveSession
-from gatekeeper.proxy.outcomes import (
+from gatekeeper.proxy.failures import (
     ClientGone,
     Refused,
     first_byte_timeout,
     no_response,
     unreachable,
 )
-from gatekeeper.proxy.request_body import take_rates
-from gatekeeper.proxy.upstream import ConnectFailed
+from gatekeeper.proxy.headers import CALL_ID_HEADER, downstream_headers
+from gatekeeper.proxy.live_session import LiveSession
+from gatekeeper.proxy.reserve_rates import reserve_rates
 from gatekeeper.proxy.upstream_body import UpstreamBody
-from gatekeeper.proxy.upstream_connection import (
-    BODYLESS,
-    SWITCHING_PROTOCOLS,
-    ConnectionLost,
-    ResponseHead,
-    UpstreamConnection,
-)
-from gatekeeper.proxy.upstream_websocket import UpstreamHandshake, open_upstream
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import ClientSocket
 from gatekeeper.server.client_stream import ClientDisconnected
 from gatekeeper.server.websocket import WebSocket
 from gatekeeper.server.websocket_stream import MAX_REASON_BYTES, WebSocketLost
+from gatekeeper.upstream.connection import (
+    BODYLESS,
+    SWITCHING_PROTOCOLS,
+    ConnectionLost,
+    ResponseHead,
+    UpstreamConnection,
+)
+from gatekeeper.upstream.pool import ConnectFailed
+from gatekeeper.upstream.websocket import UpstreamHandshake, open_upstream
 
 # Close codes (RFC 6455 §7.4.1, and IANA's registry of WebSocket close codes)
 GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
@@ -125,8 +126,8 @@ class LiveCarrier:
 
     async def relay(self, call: ProxyCall) -> None:
         # Those of its model are taken once that is known.
-        demands = account_demands(call.accounts, counts_tokens=True)
-        if demands and (refusal := take_rates(call, demands, UNBOUNDED)):
+        demands = limits_of_accounts(call.accounts, counts_tokens=True)
+        if demands and (refusal := reserve_rates(call, demands, UNBOUNDED)):
             raise Refused(refusal)
         call.record_begin()
         seconds = call.context.settings.first_byte_timeout
@@ -176,7 +177,7 @@ class LiveCarrier:
         await error.buffer()
         # With a client's token what Google says is about that, and no other key could be tried.
         if self._token is None:
-            call.keys.failed(call.row, error, repeatable=True)
+            call.google_key.failed(call.row, error, repeatable=True)
         body = error.first_chunk() or b""
         while len(body) < MAX_REFUSAL_BODY and (chunk := await error.read_chunk()) is not None:
             body += chunk

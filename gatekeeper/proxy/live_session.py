@@ -20,12 +20,13 @@ from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.keys.admission import admit, admit_body
-from gatekeeper.keys.rate_rules import model_demands
+from gatekeeper.keys.rate_rules import limits_of_models
 from gatekeeper.keys.rates import UNBOUNDED
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_accounting import apply_request
 from gatekeeper.proxy.call_rates import note_rates
 from gatekeeper.proxy.error_response import is_key_error_message
-from gatekeeper.proxy.outcomes import (
+from gatekeeper.proxy.failures import (
     CallFailed,
     ClientGone,
     CutByGateway,
@@ -34,10 +35,10 @@ from gatekeeper.proxy.outcomes import (
     google_key_error,
 )
 from gatekeeper.proxy.references import UNSEEN
-from gatekeeper.proxy.request_body import parse_in_turns, take_rates
+from gatekeeper.proxy.request_body import parse_in_turns
 from gatekeeper.proxy.reserve import reserve
+from gatekeeper.proxy.reserve_rates import reserve_rates
 from gatekeeper.proxy.search_limit import search_refusal
-from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.proxy.spend_limit import SpendWatch
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
@@ -86,7 +87,7 @@ class LiveSession:
         self.received_bytes = self.sent_bytes = 0
         self.model_pending = True  # the first message, which names the model, has not arrived
         self._meter = call.meter = SessionMeter()
-        self._asked = RequestSummary()  # by the first message
+        self._request_summary = RequestSummary()  # by the first message
         self._limits_searches = any(account.record.max_searches is not None for account in call.accounts)
         self._spend_watch: SpendWatch | None = None
         self._scope = trio.CancelScope()
@@ -127,14 +128,14 @@ class LiveSession:
     async def _admit_setup(self, first: Message) -> Refusal | None:
         """What the key's limits say about the model, before the first message goes up."""
         call, self.model_pending = self.call, False
-        named = self._asked = await _read(first)
+        named = self._request_summary = await _read(first)
         apply_request(call.row, named)
         # What was not understood may name another one.
         for model in named.models if named.models and named.understood else (*named.models, None):
             call.route = msgspec.structs.replace(call.route, model=model)
             if refusal := admit(call.accounts, call.access_request(), time_ns() // 1000):
                 return refusal
-        request = msgspec.structs.replace(call.access_request(), asked=named)
+        request = msgspec.structs.replace(call.access_request(), request_summary=named)
         if refusal := admit_body(call.accounts, request, time_ns() // 1000):
             return refusal
         models = named.models if named.models and named.understood else None
@@ -145,8 +146,8 @@ class LiveSession:
             return refused.refusal
         if call.budget.reservation:
             self._spend_watch = SpendWatch(call, call.budget.reservation)
-        demands = model_demands(call.accounts, models, counts_tokens=True)
-        return take_rates(call, demands, UNBOUNDED) if demands else None
+        applied = limits_of_models(call.accounts, models, counts_tokens=True)
+        return reserve_rates(call, applied, UNBOUNDED) if applied else None
 
     async def _searching(self, later: Message) -> Refusal | None:
         """What the key's limits say about the tools that a later message puts in place of the first one's."""
@@ -154,8 +155,10 @@ class LiveSession:
         if not (self._limits_searches and (b"ools" in later.payload or b"\\u00" in later.payload)):
             return None
         named = await _read(later)
-        asked = msgspec.structs.replace(self._asked, tools=named.tools, understood=named.understood)
-        request = msgspec.structs.replace(self.call.access_request(), asked=asked)
+        request_summary = msgspec.structs.replace(
+            self._request_summary, tools=named.tools, understood=named.understood
+        )
+        request = msgspec.structs.replace(self.call.access_request(), request_summary=request_summary)
         return admit_body(self.call.accounts, request, time_ns() // 1000)
 
     async def _hidden(self, message: Message, *, is_first: bool) -> Refusal | None:
@@ -198,8 +201,8 @@ class LiveSession:
             finally:
                 # Also what the client does not get any more: Google bills it.
                 self._meter.feed(received.payload)
-            if self.call.rates_taken and USAGE in received.payload:
-                note_rates(self.call.rates_taken, self._meter.summary, self.call.context.micros())
+            if self.call.rate_reservations and USAGE in received.payload:
+                note_rates(self.call.rate_reservations, self._meter.summary, self.call.context.micros())
             if self._spend_watch and USAGE in received.payload:
                 try:
                     self._spend_watch.check(self._meter.summary)
@@ -225,13 +228,13 @@ class LiveSession:
         # Google accepts a handshake before it checks the key.
         elif self.token is None and is_key_error_message(end.reason):
             # Too late for another key: the client has seen an open session.
-            call.keys.note_refusal(close_error(end.code, reason))
+            call.google_key.note_refusal(close_error(end.code, reason))
             self._end(google_key_error(call.row.upstream_key or ""))
         else:
             if end.code not in PROPER_CODES:
                 self._meter.closed = close_error(end.code, reason)
                 if QUOTA_WORDS.search(end.reason):
-                    call.keys.note_quota(self._meter.closed)
+                    call.google_key.note_quota(self._meter.closed)
             await self.client.close(end.code, reason)
             self.call.relay_complete = True
             with trio.move_on_after(CLOSING_TIMEOUT):

@@ -6,14 +6,14 @@ from gatekeeper.gemini.actions import CACHE_CREATE, Billing
 from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, meter_for
 from gatekeeper.gemini.meter_layers import Meter
+from gatekeeper.gemini.meter_options import meter_options
 from gatekeeper.gemini.owned import named_in_path
-from gatekeeper.gemini.reading import reading_of
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.deferred_results import CacheMeter, ResultMeter
+from gatekeeper.proxy.created_resources import CreatedNamesMeter, may_name_created
 from gatekeeper.proxy.interaction_results import reader_of
-from gatekeeper.proxy.made_resources import FoundMeter, may_tell
-from gatekeeper.proxy.upstream_connection import ResponseHead
+from gatekeeper.proxy.pending_results import CacheMeter, ResultMeter
+from gatekeeper.upstream.connection import ResponseHead
 
 DOWNLOADS = frozenset({"files.download", "openai.files.content"})
 
@@ -25,14 +25,14 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
     call.tier_header = head.fields.get(b"x-gemini-service-tier")
     if call.route.billing is Billing.METERED:
         meter = meter_for(media_type, encoding, status=head.status)
-    elif reading := reading_of(call.row.method, call.route, head.status, media_type):
+    elif reading := meter_options(call.row.method, call.route, head.status, media_type):
         meter = meter_for(media_type, encoding, *reading, status=head.status)
     else:
         meter = NO_METER
     # A 206 is a part, of which nothing may be concluded.
     if head.status != 200:
         return meter
-    if may_tell(call.route.action, named_in_path(call.head.path)):
+    if may_name_created(call.route.action, named_in_path(call.head.path)):
         meter = _finding(meter, (encoding or b"").strip().lower())
     if call.row.resource is not None or call.route.action == CACHE_CREATE:
         meter = _tapped(call, meter, media_type, (encoding or b"").strip().lower())
@@ -42,7 +42,7 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
 def _finding(meter: Meter, encoding: bytes) -> Meter:
     if encoding not in IDENTITY + GZIP:
         return meter
-    return FoundMeter(meter, is_gzip=encoding in GZIP)
+    return CreatedNamesMeter(meter, is_gzip=encoding in GZIP)
 
 
 def _tapped(call: ProxyCall, meter: Meter, media_type: bytes | None, encoding: bytes) -> Meter:

@@ -1,5 +1,5 @@
-"""The gateway's own look at batches and videos whose charge is pending (setting `poll_pending`), for clients
-that never fetch a result. No call and no row: only the row of the call that began it is completed.
+"""Polls batches and videos whose charge is pending (setting `poll_pending`), because some clients never fetch
+a result. No call and no row: only the row of the call that began it is completed.
 
 With the Google key that began it, one after another, each less often the longer it takes: after the setting's
 time, then twice that, and so on up to `MAX_DELAY`.
@@ -11,21 +11,21 @@ from typing import NamedTuple
 
 import trio
 
-from gatekeeper.ledger.call import Call
+from gatekeeper.http_fields import Headers
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.deferred_results import ResultReader
-from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.failures import CallFailed
 from gatekeeper.proxy.interaction_results import reader_of
-from gatekeeper.proxy.outcomes import CallFailed
+from gatekeeper.proxy.pending_results import ResultReader
 from gatekeeper.proxy.redirects import follow_redirects, is_redirect
-from gatekeeper.proxy.upstream import ConnectFailed
-from gatekeeper.proxy.upstream_connection import (
+from gatekeeper.upstream.connection import (
     ConnectionLost,
     ResponseHead,
     UpstreamConnection,
     UpstreamRequest,
 )
+from gatekeeper.upstream.pool import ConnectFailed
 
 MAX_DELAY = 3600.0  # seconds between two polls of the same resource
 MAX_POLLS = 50  # of one round
@@ -68,7 +68,7 @@ class PendingPoller:
             if await self.poll(state) and (moved := self._context.deferred.pending.begun_by(name)):
                 await self.poll(moved)  # the results of a batch are in a file
 
-    async def poll(self, state: Call) -> bool:
+    async def poll(self, state: CallRecord) -> bool:
         """Returns whether it has told something new. Errors mean that it is polled again."""
         context = self._context
         target, key = poll_target(state), context.google_keys.secret_of(state.upstream_key)
@@ -97,7 +97,7 @@ class PendingPoller:
         return known is not None
 
 
-def poll_target(state: Call) -> bytes | None:
+def poll_target(state: CallRecord) -> bytes | None:
     """Path and query of the resource that a call waits for."""
     resource = state.pending.resource if state.pending else None
     if resource is None:

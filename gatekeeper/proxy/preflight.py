@@ -6,9 +6,9 @@ from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.routes import Route
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.cors import preflight_headers
+from gatekeeper.proxy.failures import Refused
 from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, first_value
 from gatekeeper.proxy.http import HttpCarrier
-from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.refusals import Reason, Refusal
 
 NO_CONTENT = 204

@@ -16,15 +16,15 @@ from urllib.parse import urljoin
 
 from gatekeeper.addresses import is_loopback
 from gatekeeper.gemini.evasion import normalized_path
+from gatekeeper.http_fields import Headers
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import PREFIX
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.headers import Headers
-from gatekeeper.proxy.outcomes import foreign_redirect, too_many_redirects, unreachable
-from gatekeeper.proxy.upstream import ConnectFailed, Origin, UpstreamPool
-from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamConnection, UpstreamRequest
+from gatekeeper.proxy.failures import foreign_redirect, too_many_redirects, unreachable
 from gatekeeper.public_url import public_base
+from gatekeeper.upstream.connection import ResponseHead, UpstreamConnection, UpstreamRequest
+from gatekeeper.upstream.pool import ConnectFailed, Origin, UpstreamPool
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 FOLLOWED_METHODS = frozenset({"GET", "HEAD"})

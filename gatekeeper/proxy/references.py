@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.gemini.references import OVERLAP, ReferenceScan, references
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.outcomes import Refused
+from gatekeeper.proxy.failures import Refused
 from gatekeeper.refusals import Reason, Refusal
 
 UNSEEN = Refusal(

@@ -9,16 +9,15 @@ from http import HTTPStatus
 import trio
 
 from gatekeeper.gemini.meter import NO_METER
+from gatekeeper.http_fields import Headers
 from gatekeeper.keys.soft_budgets import soft_budget_headers
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_google_key import AnotherKey
 from gatekeeper.proxy.call_headers import call_headers
-from gatekeeper.proxy.call_keys import AnotherKey
-from gatekeeper.proxy.disconnect import LeavableClient
-from gatekeeper.proxy.early_note import EarlyNote, may_make
+from gatekeeper.proxy.creation_recorder import CreationRecorder, may_create
+from gatekeeper.proxy.disconnect import DetachableClient
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
-from gatekeeper.proxy.headers import Headers, downstream_headers, downstream_trailers, upstream_trailers
-from gatekeeper.proxy.metering import choose_meter
-from gatekeeper.proxy.outcomes import (
+from gatekeeper.proxy.failures import (
     CallFailed,
     ClientGone,
     CutByGateway,
@@ -29,19 +28,21 @@ from gatekeeper.proxy.outcomes import (
     to_call_failed,
     unreachable,
 )
+from gatekeeper.proxy.headers import downstream_headers, downstream_trailers, upstream_trailers
+from gatekeeper.proxy.metering import choose_meter
 from gatekeeper.proxy.redirects import FOLLOWED_METHODS, follow_redirects, is_redirect, local_location
 from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming, look_ahead
 from gatekeeper.proxy.search_limit import with_search_limit
 from gatekeeper.proxy.spend_limit import with_spend_limit
-from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_body import UpstreamBody
-from gatekeeper.proxy.upstream_connection import (
+from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
+from gatekeeper.upstream.connection import (
     ConnectionLost,
     ResponseHead,
     UpstreamConnection,
     UpstreamRequest,
 )
-from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
+from gatekeeper.upstream.pool import ConnectFailed
 
 MAX_BUFFERED_BODY = 256 * 1024  # bytes of a body that is read before it is sent, and can be sent again
 
@@ -51,15 +52,16 @@ class Relay:
 
     def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
         self.call, self.stream = call, stream
-        self.upstream = call.context.upstream
-        self.settings, self.mask = call.context.settings, call.context.mask
-        self.length = int(call.fields.get(b"content-length") or 0)
-        self.chunked = stream.is_chunked
+        context = call.context
+        self.upstream, self.settings, self.mask = context.upstream, context.settings, context.mask
+        self.length, self.chunked = int(call.fields.get(b"content-length") or 0), stream.is_chunked
         self.trailers: Headers = []  # for the client
         self.ahead: list[bytes] = []  # of the request, received before its head goes upstream
         self.is_repeatable = False  # with another Google key: nothing has gone to the client
-        self.progress = call.progress
-        self.client = LeavableClient(stream, call.progress, call.leave) if call.progress.finishes else stream
+        self.progress = progress = call.progress
+        self.client: ClientStream | DetachableClient = stream
+        if progress.finishes_without_client:
+            self.client = DetachableClient(stream, progress, call.client_disconnected)
 
     async def run(self) -> None:
         # The timeout is the client's: it has announced a body and not sent all of it.
@@ -74,7 +76,7 @@ class Relay:
                 self.call.record_begin()
             self.progress.body = await self.stream.receive_body()
             await admit_buffered(self.call, self.progress.body)
-            self.call.keys.choose_by_body(self.call.row, self.call.request_parser.summary)
+            self.call.google_key.choose_by_body(self.call.row, self.call.request_parser.summary)
             if not self.call.begun:
                 self.call.record_begin()
             await self.send_buffered()
@@ -221,7 +223,7 @@ class Relay:
         source: NextChunk = UpstreamBody(connection)
         # Anything but a 2xx is read first: it may be about the gateway's own key, or repeat it.
         if head.status // 100 == 2:
-            self.call.keys.succeeded()
+            self.call.google_key.succeeded()
             if self.call.row.stream:
                 # It will not be sent again, and a stream may go on for long.
                 self.progress.release_body()
@@ -230,7 +232,7 @@ class Relay:
             error = ErrorResponse(self.mask, head.status, head.headers, source)
             await error.buffer()
             if with_key:
-                self.call.keys.failed(self.call.row, error, repeatable=self.is_repeatable)
+                self.call.google_key.failed(self.call.row, error, repeatable=self.is_repeatable)
             elif head.status == 401:
                 raise key_refused_elsewhere()
             head = ResponseHead.of(head.status, error.headers, head.reason)
@@ -257,7 +259,7 @@ class Relay:
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call
         # NULL where the client was sent nothing.
-        if self.progress.left_at is None:
+        if self.progress.disconnected_at is None:
             call.row.status = head.status
             call.mark_first_byte()
         headers = self.response_headers(head)
@@ -278,8 +280,8 @@ class Relay:
     async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
         """The hot loop: each chunk is sent before the meter sees it, but where it names what was made."""
         call, write, feed = self.call, self.client.write, self.call.meter.feed
-        if may_make(call):
-            write, feed = EarlyNote(call, write).write, NO_METER.feed
+        if may_create(call):
+            write, feed = CreationRecorder(call, write).write, NO_METER.feed
         upstream = source if isinstance(source, UpstreamBody) else None
         timeout, now = self.settings.read_timeout, call.context.now
         call.set_deadline(timeout, partial(stalled_response, timeout))

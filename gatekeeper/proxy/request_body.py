@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 from msgspec.structs import replace
 
-from gatekeeper.gemini.actions import CACHE_UPDATE, INTERACTIONS, PLAIN_ACTIONS, PRICED_ACTIONS
+from gatekeeper.gemini.actions import CACHE_UPDATE, INTERACTIONS, PATH_MODEL_ACTIONS, PRICED_ACTIONS
 from gatekeeper.gemini.references import names_a_file
 from gatekeeper.gemini.request_parser import (
     NOTHING_NAMED,
@@ -21,18 +21,15 @@ from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.keys.admission import admit, cost_unknown_refusal, has_body_rules
 from gatekeeper.keys.admission import admit_body as admit_by_body
 from gatekeeper.keys.budgets import may_count
-from gatekeeper.keys.rate_rules import account_demands, model_demands, rate_refusal
-from gatekeeper.keys.rates import Demand, Exceeded, ExpectedTokens
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.call_rates import announced_tokens, expected_tokens
-from gatekeeper.proxy.outcomes import Refused
+from gatekeeper.proxy.call_accounting import apply_request
+from gatekeeper.proxy.failures import Refused
 from gatekeeper.proxy.references import UnreadReferences, check_references, is_checked
 from gatekeeper.proxy.reserve import reserve
-from gatekeeper.proxy.settlement import apply_request
-from gatekeeper.proxy.upstream_connection import UpstreamConnection
-from gatekeeper.refusals import Refusal
+from gatekeeper.proxy.reserve_rates import correct_rates, reserve_rates_of
+from gatekeeper.upstream.connection import UpstreamConnection
 
-CONTINUING = PLAIN_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
+CONTINUING = PATH_MODEL_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
 LOOKED_AHEAD = 256 * 1024  # bytes
 # Bytes that are parsed between two turns of other calls, of a body and of a compressed one: DEFLATE makes at
 # most 1,032 bytes of each.
@@ -51,10 +48,10 @@ def new_parser(call: ProxyCall) -> RequestParser:
 
 def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     """Whether a buffered body may name something that the path does not: prompts are long, and seldom do."""
-    if call.route.action not in PLAIN_ACTIONS or b"content-encoding" in call.fields:
+    if call.route.action not in PATH_MODEL_ACTIONS or b"content-encoding" in call.fields:
         return True
     # With keys of several projects a file is asked for where it is.
-    if call.keys.projects_matter and b"file" in body:
+    if call.google_key.projects_matter and b"file" in body:
         return True
     limits = [account.record for account in call.accounts if account.record.needs_body]
     # What budgets and rates miss there only makes them more careful; what a policy misses passes it.
@@ -86,14 +83,14 @@ async def parse_in_turns(parser: RequestParser, body: bytes, *, is_compressed: b
 def begin_streaming(call: ProxyCall) -> None:
     """To be called before a body is sent while it is received. Raises Refused."""
     attach_parser(call)
-    take_rates_of(call, is_seen=False)
+    reserve_rates_of(call, is_seen=False)
 
 
 async def admit_buffered(call: ProxyCall, body: bytes) -> None:
     """The second step of admission, by a buffered body, and what it takes. Raises Refused."""
     await check_buffered(call, body)
     await reserve(call, body)
-    take_rates_of(call, is_seen=True)
+    reserve_rates_of(call, is_seen=True)
 
 
 async def check_buffered(call: ProxyCall, body: bytes) -> None:
@@ -110,7 +107,7 @@ async def check_buffered(call: ProxyCall, body: bytes) -> None:
 async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -> list[bytes]:
     """The beginning of a body that is not buffered, where the Google key depends on what it names. Raises
     Refused, and what `receive` raises."""
-    if call.route.upload or not call.keys.body_matters:
+    if call.route.upload or not call.google_key.body_matters:
         return []
     # One of its own: that of the call is fed as the chunks go up.
     parser = new_parser(call)
@@ -120,7 +117,7 @@ async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -
         await parse_in_turns(parser, chunk, is_compressed=call.head.is_compressed)
         chunks.append(chunk)
         size += len(chunk)
-    call.keys.choose_by_body(call.row, parser.summary)
+    call.google_key.choose_by_body(call.row, parser.summary)
     return chunks
 
 
@@ -134,21 +131,23 @@ def admit_body(call: ProxyCall) -> None:
     byte goes upstream. Raises Refused."""
     if call.route.upload:
         return
-    asked = call.request_parser.summary
+    request_summary = call.request_parser.summary
     if call.access and has_body_rules(call.accounts):
-        if caches := _caches(call, asked):
-            asked = replace(asked, models=(*asked.models, *_models_of(call, caches)))
-        request = replace(call.access, asked=asked)
+        if caches := _caches(call, request_summary):
+            request_summary = replace(
+                request_summary, models=(*request_summary.models, *_models_of(call, caches))
+            )
+        request = replace(call.access, request_summary=request_summary)
         if refusal := admit_by_body(call.accounts, request, call.row.started_at):
             raise Refused(refusal)
-    _admit_models(call, asked)
+    _admit_models(call, request_summary)
 
 
-def _caches(call: ProxyCall, asked: RequestSummary) -> Sequence[str]:
+def _caches(call: ProxyCall, request_summary: RequestSummary) -> Sequence[str]:
     """The cached contents that a call uses, or keeps for longer."""
     route = call.route
     updated = route.resource if route.action == CACHE_UPDATE else None
-    return (*asked.cached_contents, updated) if updated else asked.cached_contents
+    return (*request_summary.cached_contents, updated) if updated else request_summary.cached_contents
 
 
 def _models_of(call: ProxyCall, caches: Sequence[str]) -> list[str]:
@@ -182,69 +181,13 @@ def _admit_models(call: ProxyCall, named: RequestSummary) -> None:
             raise Refused(refusal)
 
 
-def take_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
-    """The last step of admission: nothing else refuses the call any more, but what is in a body that is not
-    `is_seen` yet. Raises Refused."""
-    if not call.accounts:
-        return
-    route, asked = call.route, call.request_parser.summary
-    # The bytes of a file are no prompt.
-    counts_tokens = route.billable and not route.upload
-    demands = account_demands(call.accounts, counts_tokens=counts_tokens, continues=call.session is not None)
-    if is_seen or route.model:
-        demands += model_demands(call.accounts, _models(call), counts_tokens=counts_tokens)
-    if demands:
-        if is_seen:
-            size = call.progress.buffered_size()
-            expected = expected_tokens(route, asked, size, is_compressed=call.head.is_compressed)
-        else:
-            expected = announced_tokens(call.carrier.request_length())
-        if refusal := take_rates(call, demands, expected):
-            raise Refused(refusal)
-
-
-def _correct_rates(call: ProxyCall, *, path_has_model: bool) -> None:
-    """Takes the tokens of a streamed body by what it was, and the rates of its model where only the body
-    names that. Raises Refused."""
-    route = call.route
-    if not call.accounts:
-        return
-    size, asked, context = call.progress.size, call.request_parser.summary, call.context
-    expected = expected_tokens(route, asked, size, is_compressed=call.head.is_compressed)
-    for taken in call.rates_taken:
-        if exceeded := taken.retake(expected, context.micros()):
-            raise Refused(rate_refusal(exceeded, call.accounts))
-    if not path_has_model:
-        demands = model_demands(call.accounts, _models(call), counts_tokens=route.billable)
-        if demands and (refusal := take_rates(call, demands, expected)):
-            raise Refused(refusal)
-
-
-def _models(call: ProxyCall) -> Sequence[str] | None:
-    """The call's models; None if they are not known. Of a free call without a model nothing is hidden."""
-    route, asked = call.route, call.request_parser.summary
-    if route.model:
-        return [route.model, *asked.models]
-    return asked.models if asked.understood or not route.billable else None
-
-
-def take_rates(call: ProxyCall, demands: Sequence[Demand], expected: ExpectedTokens) -> Refusal | None:
-    """Takes what the call needs of all these limits, or is the refusal by one of them."""
-    context = call.context
-    answer = context.rates.admit(demands, expected, context.micros())
-    if isinstance(answer, Exceeded):
-        return rate_refusal(answer, call.accounts)
-    call.rates_taken = (*call.rates_taken, answer)
-    return None
-
-
 class BodyGate:
     """Between the chunks of a body as they come, and as they go upstream. Where a limit needs the body,
     the last one stays here until all of it is admitted: a request that is refused is never complete."""
 
     def __init__(self, call: ProxyCall) -> None:
         self._call = call
-        self._holds = needs_body(call) or is_checked(call) or bool(call.rates_taken)
+        self._holds = needs_body(call) or is_checked(call) or bool(call.rate_reservations)
         self._is_admitted = False
         self._path_has_model = bool(call.route.model)  # which the body's may become
         self._held = b""
@@ -274,7 +217,7 @@ class BodyGate:
         self._admit()
         await check_references(self._call, self._unread)
         await reserve(self._call, None)
-        _correct_rates(self._call, path_has_model=self._path_has_model)
+        correct_rates(self._call, path_has_model=self._path_has_model)
         if self._held:
             await connection.send_body(self._held)
 

@@ -15,14 +15,23 @@ from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import over_budget, short_of_budget
-from gatekeeper.keys.budgets import Demand, Reservation, Short, amount, limited, room, tightest, wanted_pico
+from gatekeeper.keys.budgets import (
+    CostForecast,
+    Reservation,
+    Shortfall,
+    amount,
+    limited,
+    room,
+    tightest,
+    wanted_pico,
+)
 from gatekeeper.keys.policies import may_search
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.pricing.bound import Asked, Bound, bound
-from gatekeeper.pricing.estimate import DEFAULT_QUERY_COUNT
 from gatekeeper.pricing.expected import TEXT_BYTES
+from gatekeeper.pricing.worst_case import DEFAULT_QUERY_COUNT
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.outcomes import Refused
+from gatekeeper.proxy.failures import Refused
 from gatekeeper.refusals import Refusal
 from gatekeeper.times import utc_day
 
@@ -32,12 +41,12 @@ UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
 MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class BudgetRequest(msgspec.Struct, frozen=True):
     """What a call wants of the budgets of these accounts; `demand` is made anew each time it is asked for."""
 
     accounts: tuple[Account, ...]
     bound: Bound
-    demand: Callable[[], Demand]
+    demand: Callable[[], CostForecast]
 
 
 async def reserve(call: ProxyCall, body: bytes | None) -> None:
@@ -47,7 +56,7 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
         return
     accounts, demand = wanted.accounts, wanted.demand
     found = call.context.budgets.reserve_at_once(accounts, demand, now)
-    if found is Short.WAIT:
+    if found is Shortfall.WAIT:
         call.record_begin()
         # The time that it waits is neither the client's nor the upstream's: both have as much left after it.
         left, call.deadline = call.deadline - call.context.now(), math.inf
@@ -64,37 +73,37 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
         call.record_begin()
 
 
-def reservable(call: ProxyCall, body: bytes) -> int | Short | None:
+def reservable(call: ProxyCall, body: bytes) -> int | Shortfall | None:
     """What `reserve` would reserve now, or that it would wait; None: there is no budget. Raises Refused."""
     if (wanted := wanted_by(call, body)) is None:
         return None
     demand, tight = wanted.demand(), tightest(wanted.accounts, at := now())
     found = amount(demand, room(tight, at), tight.reserved_pico)
-    if found is Short.REFUSE:
+    if found is Shortfall.REFUSE:
         raise Refused(_refusal(wanted.accounts, demand))
     return found
 
 
-def wanted_by(call: ProxyCall, body: bytes | None) -> Wanted | None:
+def wanted_by(call: ProxyCall, body: bytes | None) -> BudgetRequest | None:
     """None where there is no budget, or nothing to pay."""
-    asked = call.request_parser.summary
+    request_summary = call.request_parser.summary
     model = call.row.model or call.route.model
     accounts = limited((*call.accounts, *call.context.registry.accounts.of_model(call.accounts, model)))
     if not accounts or not call.route.billable:
         return None
     try:
-        known = _bound(call, asked, body, model or "")
+        known = _bound(call, request_summary, body, model or "")
     except Exception as error:  # noqa: BLE001  it keeps no call from being answered
         call.context.accounting_errors.record_exception(error)
         known = UNKNOWN_BOUND
-    return Wanted(accounts, known, partial(_demand, call, known, model or "", body))
+    return BudgetRequest(accounts, known, partial(_demand, call, known, model or "", body))
 
 
 def now() -> int:
     return time_ns() // 1000
 
 
-def _refusal(accounts: tuple[Account, ...], demand: Demand) -> Refusal:
+def _refusal(accounts: tuple[Account, ...], demand: CostForecast) -> Refusal:
     account, at = tightest(accounts, now()), now()
     spent, reset_at = current_spend(account, at)
     if spent >= (account.record.max_budget_pico or 0):
@@ -102,7 +111,7 @@ def _refusal(accounts: tuple[Account, ...], demand: Demand) -> Refusal:
     return short_of_budget(account, wanted_pico(demand, room(account, at) + account.reserved_pico), at)
 
 
-def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> Demand:
+def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> CostForecast:
     row = call.row
     experience = call.context.cost_history.of(row.key_id or "", model, row.action or "")
     size = call.carrier.received_bytes if body is None else len(body)
@@ -110,16 +119,16 @@ def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> De
     likely = experience.likely(size, known.input_pico)
     firm = round(known.pico * experience.excess)
     if not row.stream or row.action in USAGE_AT_END:  # cut too late, if at all
-        return Demand(firm, known.is_firm, expected, likely, calls=experience.calls)
+        return CostForecast(firm, known.is_firm, expected, likely, calls=experience.calls)
     first, step = experience.first_event
     # The first event is charged with the prompt, which may be longer than any before.
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
     # It is metered: what an answer of usual length may cost is enough to begin with.
     usual = expected or min(firm, known.usual_pico)
-    return Demand(firm, known.is_firm, usual, likely, first + step)
+    return CostForecast(firm, known.is_firm, usual, likely, first + step)
 
 
-def _bound(call: ProxyCall, asked: RequestSummary, body: bytes | None, model: str) -> Bound:
+def _bound(call: ProxyCall, request_summary: RequestSummary, body: bytes | None, model: str) -> Bound:
     row = call.row
     size = call.carrier.received_bytes if body is None else len(body)
     makes_media = row.action in MEDIA_ACTIONS
@@ -130,20 +139,20 @@ def _bound(call: ProxyCall, asked: RequestSummary, body: bytes | None, model: st
         Asked(
             action=row.action,
             request_bytes=size,
-            refers=asked.refers or call.head.is_compressed,
+            refers=request_summary.refers or call.head.is_compressed,
             is_text=body is not None and not [word for word in MEDIA_WORDS if word in body],
-            output_tokens=asked.max_output_tokens if asked.understood else None,
-            candidates=max(1, asked.candidate_count or 1),
-            tiers=asked.service_tiers,
-            searches=_searches(call, asked),
-            units=billed_units(row.action, model, asked, NOT_ANSWERED) if makes_media else {},
+            output_tokens=request_summary.max_output_tokens if request_summary.understood else None,
+            candidates=max(1, request_summary.candidate_count or 1),
+            tiers=request_summary.service_tiers,
+            searches=_searches(call, request_summary),
+            units=billed_units(row.action, model, request_summary, NOT_ANSWERED) if makes_media else {},
         ),
     )
 
 
-def _searches(call: ProxyCall, asked: RequestSummary) -> int:
+def _searches(call: ProxyCall, request_summary: RequestSummary) -> int:
     """How often the call may search: as often as its tools can, unless a policy cuts its stream before."""
-    if asked.understood and not any(may_search(tool) for tool in asked.tools):
+    if request_summary.understood and not any(may_search(tool) for tool in request_summary.tools):
         return 0
     caps = [account.record.max_searches for account in call.accounts if call.row.stream]
     return min([DEFAULT_QUERY_COUNT, *(cap for cap in caps if cap is not None)])

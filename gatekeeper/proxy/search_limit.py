@@ -8,8 +8,8 @@ from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.keys.policies import too_many_searches
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.proxy.limited_meter import LimitedMeter
-from gatekeeper.proxy.outcomes import CutByGateway
 from gatekeeper.refusals import Refusal
 
 

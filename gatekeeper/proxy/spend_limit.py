@@ -1,8 +1,8 @@
 """Meters the cost of a stream while it flows, so that it can be cut before it exceeds its budget.
 
 After each chunk the cost so far is computed from what was reported last, a usage and the searches beside it;
-before any usage is, the call goes on. One that comes near to what is reserved for it gets more while its
-budgets have it; otherwise it is cut while what the next event may cost is still left.
+before any usage is, the call goes on. A stream close to its reservation gets more while its budgets allow it;
+otherwise it is cut while the remainder still covers the next event.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from gatekeeper.gemini.usage import read_usage
 from gatekeeper.keys.admission import short_of_budget
 from gatekeeper.keys.budgets import Reservation, may_be_short, room, tightest
 from gatekeeper.keys.cost_history import cost_name
-from gatekeeper.pricing.estimate import estimate
 from gatekeeper.pricing.quote import NO_BILLED_UNITS
 from gatekeeper.pricing.stream_cost import StreamCost
+from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.proxy.limited_meter import LimitedMeter
-from gatekeeper.proxy.outcomes import CutByGateway
 from gatekeeper.times import from_micros
 
-GROWTH = (5, 4)  # of what is reserved, by what a stream has cost
+RESERVATION_GROWTH = (5, 4)  # of what is reserved, by what a stream has cost
 
 
 def with_spend_limit(call: ProxyCall, meter: Meter) -> Meter:
@@ -99,7 +99,7 @@ class SpendWatch:
         short = min(0, *(room(account, now) for account in reservation.accounts))
         if needed <= reservation.pico + short:
             return
-        times, by = GROWTH
+        times, by = RESERVATION_GROWTH
         # A quarter more at once, or each event would ask; without that much just what is needed.
         for wanted in (needed * times // by, needed):
             if budgets.extend(reservation, wanted, now):
@@ -120,7 +120,7 @@ class SpendWatch:
 
     def _calculated(self, summary: ResponseSummary) -> int:
         call, row = self._call, self._call.row
-        return estimate(
+        return worst_case(
             call.context.catalogue,
             model=row.model or call.route.model,
             model_version=summary.model_version,

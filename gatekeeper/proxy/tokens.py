@@ -7,11 +7,11 @@ from gatekeeper.keys.sessions import EphemeralToken, TooManySessions
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import NextChunk
-from gatekeeper.proxy.outcomes import Refused
+from gatekeeper.proxy.failures import Refused
 from gatekeeper.proxy.relay import Relay, UpstreamRequest
-from gatekeeper.proxy.upstream_connection import ResponseHead
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientStream
+from gatekeeper.upstream.connection import ResponseHead
 
 TOKEN_ACTION = "auth_tokens.create"  # noqa: S105  the name of a method
 MAX_BODY = 64 * 1024  # bytes of the request or the response that are read

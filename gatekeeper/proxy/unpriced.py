@@ -3,7 +3,7 @@ sums of a month."""
 
 from __future__ import annotations
 
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.logs import RateLimitedLog, log
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import unpriced_kind, unpriced_reason
@@ -16,7 +16,7 @@ NO_REMEDY = "none: no price list has this kind of call; its cost stays unknown"
 REMEDY = "add its price to prices.toml in the data folder; `gatekeeper prices check` says what that changes"
 
 
-def why_unpriced(call: Call, model: str, catalogue: Catalogue, errors: RateLimitedLog) -> str | None:
+def why_unpriced(call: CallRecord, model: str, catalogue: Catalogue, errors: RateLimitedLog) -> str | None:
     """Why no price is known for `model`, one of those that a call names; None if one is. A fault is a reason
     too, and is logged: a budget could not be kept."""
     try:
@@ -33,7 +33,7 @@ class UnpricedModels:
         self._day: object = None
         self._logged: set[str] = set()
 
-    def note(self, call: Call, catalogue: Catalogue) -> None:
+    def note(self, call: CallRecord, catalogue: Catalogue) -> None:
         """To be told of each call. Logs those of a model without a price; one that only lacks its usage is
         not among them."""
         if call.cost_pico is not None:

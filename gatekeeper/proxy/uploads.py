@@ -14,25 +14,25 @@ from urllib.parse import quote
 
 from gatekeeper.gemini.evasion import normalized_path
 from gatekeeper.gemini.meter import NO_METER, meter_for
-from gatekeeper.gemini.reading import reading_of
+from gatekeeper.gemini.meter_options import meter_options
 from gatekeeper.gemini.upload_ids import upload_ids, without_upload_ids
+from gatekeeper.http_fields import Headers
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH, seal, unseal
 from gatekeeper.keys.sessions import TooManySessions, UploadSession
 from gatekeeper.keys.store import StoreFailed
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.authenticate import session_not_found
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import PREFIX
 from gatekeeper.proxy.error_response import NextChunk
-from gatekeeper.proxy.headers import Headers
-from gatekeeper.proxy.outcomes import Refused, foreign_upload_address
+from gatekeeper.proxy.failures import Refused, foreign_upload_address
 from gatekeeper.proxy.redirects import Address, is_at_google, is_same_host, resolve, without_credentials
 from gatekeeper.proxy.relay import Relay
-from gatekeeper.proxy.upstream import Origin
-from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamRequest
 from gatekeeper.public_url import public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientStream
+from gatekeeper.upstream.connection import ResponseHead, UpstreamRequest
+from gatekeeper.upstream.pool import Origin
 
 SECOND = 1_000_000  # microseconds
 UPLOAD_URL_HEADER = b"x-goog-upload-url"
@@ -108,7 +108,7 @@ class UploadRelay(Relay):
         super().attach_meter(head)
         if self.call.meter is NO_METER:
             media_type = head.fields.get(b"content-type")
-            if reading := reading_of("POST", self.call.route, head.status, media_type):
+            if reading := meter_options("POST", self.call.route, head.status, media_type):
                 self.call.meter = meter_for(media_type, head.fields.get(b"content-encoding"), *reading)
 
     def is_followed(self, head: ResponseHead) -> bool:
@@ -235,7 +235,7 @@ def upload_url(given: Mapping[bytes, bytes]) -> bytes | None:
     return location if upload_ids(location.partition(b"?")[2]) else None
 
 
-def too_many_uploads(row: Call, limit: int) -> Refusal:
+def too_many_uploads(row: CallRecord, limit: int) -> Refusal:
     return Refusal(
         Reason.TOO_MANY_PARALLEL,
         f"The key {row.key_alias or row.key_id} has {limit:,} unfinished uploads, and may have no more: "

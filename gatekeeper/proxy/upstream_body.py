@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gatekeeper.proxy.outcomes import UpstreamBroken
-from gatekeeper.proxy.upstream_connection import ConnectionLost, UpstreamConnection
+from gatekeeper.proxy.failures import UpstreamBroken
+from gatekeeper.upstream.connection import ConnectionLost, UpstreamConnection
 
 
 class UpstreamBody:

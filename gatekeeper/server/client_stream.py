@@ -23,8 +23,8 @@ from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.exchange import (
     ClientDisconnected,
     FramingError,
-    PlainExchange,
     ResponseFraming,
+    SimpleExchange,
 )
 from gatekeeper.server.request_validation import MalformedRequest
 
@@ -75,7 +75,7 @@ class ClientStream:
     @property
     def awaits_body(self) -> bool:
         """Whether the client may still have to send a part of the request's body."""
-        return not isinstance(self._framing, PlainExchange) or self._framing.unread > 0
+        return not isinstance(self._framing, SimpleExchange) or self._framing.unread > 0
 
     async def receive_chunk(self) -> bytes:
         """The next piece of the request's body; empty only at its end. Raises ClientDisconnected and

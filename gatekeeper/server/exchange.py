@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from gatekeeper.server.asgi_types import Message
-from gatekeeper.server.plain_request import PlainRequest
 from gatekeeper.server.response_head import REASON_PHRASES
+from gatekeeper.server.simple_request import SimpleRequest
 from gatekeeper.server.websocket_stream import Read, Write
 
 Headers = list[tuple[bytes, bytes]]
@@ -51,11 +51,11 @@ def encode_head(status: int, headers: Iterable[tuple[bytes, bytes]], reason: byt
     return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, fields)
 
 
-class PlainExchange:
+class SimpleExchange:
     """`unread`: bytes of the request's body that were not received yet; `surplus`: what came behind it, of
     the next request; `closing_headers`: of a response after which the connection is closed."""
 
-    def __init__(self, request: PlainRequest, read: Read, write: Write) -> None:
+    def __init__(self, request: SimpleRequest, read: Read, write: Write) -> None:
         self._received, self.surplus = b"", b""
         self._read, self._write = read, write
         self.unread = request.body_length

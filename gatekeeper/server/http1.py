@@ -8,7 +8,7 @@ the ledger. Here the application makes the response.
 
 It starts a task with a queue for each request. WebSockets, and requests below a prefix of an `InlineApp`,
 run in the connection's own task instead: a unary call costs an eighth less, and is read on demand. The plain
-ones of these do not even pass h11 (see `plain_request`, `exchange`).
+ones of these do not even pass h11 (see `simple_request`, `exchange`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Serves HTTP on a listening socket until it is stopped; each connection by Hypercorn's protocol.
+"""Accepts connections on a listening socket until it is stopped; `connection` serves each.
 
 Why not `hypercorn.trio.serve`: see `connection`.
 """
@@ -19,7 +19,7 @@ from gatekeeper.logs import RateLimitedLog
 from gatekeeper.server.asgi_types import InlineApp
 from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.plain_request import PlainRequests
+from gatekeeper.server.simple_request import SimpleRequests
 from gatekeeper.server.tls import TlsAcceptor
 
 FD_LIMIT_ERRNOS = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine
@@ -41,8 +41,8 @@ class Listener:
     ) -> None:
         self.app = ASGIWrapper(app)
         self.inline_app = inline_app
-        self.plain_requests = (
-            PlainRequests(inline_app.prefixes, config.h11_max_incomplete_size) if inline_app else None
+        self.simple_requests = (
+            SimpleRequests(inline_app.prefixes, config.h11_max_incomplete_size) if inline_app else None
         )
         self.config = config
         self.context = WorkerContext(None)
@@ -80,7 +80,7 @@ class Listener:
             if self.tls and not (session := await self.tls.accept(stream)):
                 return
             connection = ClientConnection(
-                self.app, self.config, self.context, stream, self.inline_app, self.plain_requests, session
+                self.app, self.config, self.context, stream, self.inline_app, self.simple_requests, session
             )
             self.open.add(connection)
             try:

@@ -1,5 +1,5 @@
-"""Reads a socket without what trio's own way adds for any use: that first tries to read, and the exception of
-a try in vain costs more than the read."""
+"""Reads a socket faster than trio, which tries `recv` first: the BlockingIOError when nothing is there costs
+more than the read."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Hypercorn's HTTP/1.1 protocol, which runs applications in tasks of their own, with mends of what it does at
-a response's beginning and end."""
+"""Hypercorn's HTTP/1.1 protocol, which runs applications in tasks of their own, with fixes for what it does
+at a response's beginning and end."""
 
 from __future__ import annotations
 

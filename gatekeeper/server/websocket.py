@@ -1,8 +1,8 @@
 """The server's side of WebSockets: the handshake, and the closing one; also as ASGI's messages.
 
-Hypercorn's is not used: it reads on whatever the application takes, negotiates a compression that hides a
-message's size, and starts tasks and a queue for each connection. Here the application runs in the
-connection's own task, and reading follows it.
+Hypercorn's is not used: it goes on reading whether or not the application keeps up, negotiates a compression
+that hides a message's size, and starts tasks and a queue for each connection. Here the application runs in
+the connection's own task, and reading follows it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from gatekeeper.app import Gatekeeper
 from gatekeeper.gateway import Gateway
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.audit import AuditLog
-from gatekeeper.keys.google_key_roster import GoogleKeyRoster
+from gatekeeper.keys.google_key_changes import GoogleKeyChanges
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
@@ -36,17 +36,17 @@ from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.serve import server_config
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import load
 from gatekeeper.startup import load_catalogue
+from gatekeeper.upstream.pool import UpstreamPool
 
 UPSTREAM = "http://127.0.0.1:9"  # nobody is there, and nobody asks
 MASTER = "master-of-the-tests"
@@ -65,7 +65,7 @@ class Admin:
         self.client = client
         self.stop = stop
 
-    def start(self, **fields: Any) -> Call:
+    def start(self, **fields: Any) -> CallRecord:
         """A call that has begun."""
         known: dict[str, Any] = {
             "id": str(uuid7()),
@@ -76,22 +76,22 @@ class Admin:
             "action": "generateContent",
             "model": "gemini-2.5-flash",
         }
-        call = Call(**known | fields)
+        call = CallRecord(**known | fields)
         self.ledger.begin(call)
         return call
 
-    def end(self, call: Call, **fields: Any) -> Call:
+    def end(self, call: CallRecord, **fields: Any) -> CallRecord:
         usual = {"status": 200, "outcome": Outcome.OK, "duration_ms": 1500.0, "first_byte_ms": 250.0}
         for name, value in (usual | fields).items():
             setattr(call, name, value)
         self.ledger.end(call)
         return call
 
-    def finish(self, **fields: Any) -> Call:
+    def finish(self, **fields: Any) -> CallRecord:
         """A call that has begun and ended."""
         return self.end(self.start(), **fields)
 
-    def priced(self, **fields: Any) -> Call:
+    def priced(self, **fields: Any) -> CallRecord:
         """1,204 tokens in at $0.30 and 331 out at $2.50 for a million."""
         return self.finish(
             **{
@@ -139,7 +139,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     pending = PendingCharges(SqlitePendingStore(store))
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
     searches = FreeSearches()
-    google_keys = GoogleKeyRoster(
+    google_keys = GoogleKeyChanges(
         GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,)), SqliteGoogleKeyStore(store)
     )
     await google_keys.load()

@@ -6,7 +6,7 @@ import pytest
 import trio
 from rig.cases import cases
 
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 
 KINDS = [("group", "group"), ("user", "user_id")]
 both = pytest.mark.parametrize(("kind", "field"), KINDS)
@@ -154,7 +154,7 @@ async def test_a_group_that_keys_name_is_deleted_only_by_force(admin):
 async def test_one_that_is_made_anew_has_spent_nothing(admin, kind, field):
     registry = admin.gateway.registry
     made = await admin.post("/key/generate", {"group": "shop"})
-    call = Settlement(
+    call = AccountCharge(
         made["token_id"], 7, admin.gateway.now_micros() + 1_000_000, group="shop", user="shop", model="m"
     )
     limits = {"max_budget": 1}

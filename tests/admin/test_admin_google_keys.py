@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rig.cases import cases
 
-from gatekeeper.keys.cool_downs import Want
+from gatekeeper.keys.cool_downs import KeyRequirement
 
 SECRET = "secret-of-the-second-google-key"
 FIRST = "secret-of-the-first-google-key"
@@ -96,7 +96,7 @@ async def test_a_key_of_the_settings_is_removed_until_they_say_it_again(serve) -
         answer = await admin.post("/google_key/remove", {"label": "#1"})
         assert answer == {"removed": "#1", "returns_at_restart": True}
         assert list(await listed(admin)) == ["#2"]
-        lease = admin.gateway.google_keys.pool.choose(Want(), 0, "#1")
+        lease = admin.gateway.google_keys.pool.choose(KeyRequirement(), 0, "#1")
         assert lease is not None
         assert lease.key.label == "#2"
     async with serve(GEMINI_API_KEY=f"{FIRST},{SECRET}") as admin:
@@ -162,7 +162,7 @@ async def test_each_change_is_in_the_audit_log(keyed) -> None:
 
 async def test_a_refused_key_is_a_warning_of_readyz(keyed) -> None:
     await keyed.post("/google_key/add", NEW)
-    lease = keyed.gateway.google_keys.pool.choose(Want(), 0, "second")
+    lease = keyed.gateway.google_keys.pool.choose(KeyRequirement(), 0, "second")
     lease.is_refused("API_KEY_INVALID", 1_000_000)
     ready = await keyed.get("/readyz")
     assert ready["google_keys"] == [{"label": "#1", "state": "ok"}, {"label": "second", "state": "refused"}]

@@ -6,7 +6,7 @@ import pytest
 import trio
 from rig.cases import cases
 
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 
 SECRET = "sk-chosen-by-somebody"
 
@@ -180,7 +180,7 @@ async def test_the_list_is_searched_sorted_and_paged(admin):
 
 async def test_what_a_key_spends_shows_at_once(admin):
     made = await admin.post("/key/generate", {"key_alias": "web"})
-    admin.gateway.registry.settle(Settlement(made["token_id"], 1_500, 1_000_000))
+    admin.gateway.registry.settle(AccountCharge(made["token_id"], 1_500, 1_000_000))
     (key,) = (await admin.get("/key/list"))["keys"]
     assert (key["spend"], key["last_used_at"]) == ("0.000000001500", "1970-01-01T00:00:01.000000Z")
 

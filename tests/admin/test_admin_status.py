@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from gatekeeper.cli.running_gateway import Readiness, Running, ToldSettings
+from gatekeeper.cli.running_gateway import Readiness, ReportedSettings, Running
 from gatekeeper.client.api_types import GatewayInfo
 from gatekeeper.ledger.analytics import worker
 from gatekeeper.ledger.call import Outcome
@@ -61,7 +61,7 @@ async def test_doctor_reads_the_settings_as_they_are(serve):
     async with serve(**given) as admin:
         answer = await admin.client.get("/settings", headers={"Authorization": "Bearer master-of-the-tests"})
         own = admin.gateway.settings
-    told = msgspec.json.decode(answer.content, type=ToldSettings)
+    told = msgspec.json.decode(answer.content, type=ReportedSettings)
     read = Running(url="", info=GatewayInfo(), readiness=Readiness(), told=told).settings()
     secrets = {setting.name: None for setting in SETTINGS if setting.secret}
     assert read == dataclasses.replace(own, **secrets, data=own.data.absolute())

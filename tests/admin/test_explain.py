@@ -9,7 +9,7 @@ import pytest
 from rig.cases import cases
 
 from gatekeeper.google_key import GoogleKey
-from gatekeeper.ledger.call import Call, MadeResources, Outcome
+from gatekeeper.ledger.call import CallRecord, CreatedResources, Outcome
 
 MODEL = "gemini-2.5-flash"
 PATH = f"/v1beta/models/{MODEL}:generateContent"
@@ -65,8 +65,10 @@ async def assert_both_are_refused(admin, key, question, reason) -> None:
 
 async def test_a_key_that_may_do_nothing_is_not_told_whose_a_file_is(admin) -> None:
     other, key = [await admin.post("/key/generate", {"blocked": blocked}) for blocked in (False, True)]
-    made = Call(id="m", started_at=1, method="POST", path="/", outcome=Outcome.OK, key_id=other["token_id"])
-    made.made = MadeResources(("files/x",))
+    made = CallRecord(
+        id="m", started_at=1, method="POST", path="/", outcome=Outcome.OK, key_id=other["token_id"]
+    )
+    made.made = CreatedResources(("files/x",))
     admin.gateway.proxy.context.owners.apply(made)
     question = {"path": "/v1beta/files/x", "method": "GET"}
     await assert_both_are_refused(admin, key, question, "GATEKEEPER_KEY_BLOCKED")

@@ -11,7 +11,7 @@ from typing import Any
 from gatekeeper.admin.litellm import LITELLM_PARAMETERS, LITELLM_ROUTES, moved_route
 from gatekeeper.keys.fields import FIELDS
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, MODEL_GROUPS, ROUTE_GROUPS, is_unset
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 
 DOCUMENT = Path(__file__).parents[2].joinpath("docs/litellm.md").read_text(encoding="utf-8")
 
@@ -295,7 +295,7 @@ async def test_in_place_of_a_reset_of_spend_a_key_may_call_with_a_higher_budget(
     assert "POST /key/update with a higher `max_budget`" in moved.instead
     limits = {"max_budget": "0.000001", "budget_duration": "1d"}
     key = (await admin.post("/key/generate", limits))["token_id"]
-    admin.gateway.registry.settle(Settlement(key, 10**12, admin.gateway.now_micros()))
+    admin.gateway.registry.settle(AccountCharge(key, 10**12, admin.gateway.now_micros()))
     for change, admitted in (({"budget_duration": "30d"}, False), ({"max_budget": 2}, True)):
         changed = await admin.post("/key/update", {"key": key, **change})
         assert changed["spend"] == "1.000000000000"

@@ -11,9 +11,9 @@ from rig import json_values
 from rig.cases import cases
 from rig.json_schema import faults
 
-from gatekeeper.admin.call_documents import COLUMN_MEANINGS
+from gatekeeper.admin.call_schemas import COLUMN_MEANINGS
 from gatekeeper.admin.documentation import TAGS
-from gatekeeper.admin.key_documents import FIELD_SCHEMAS
+from gatekeeper.admin.key_schemas import FIELD_SCHEMAS
 from gatekeeper.admin.parameters import PARAMETERS
 from gatekeeper.admin.requests import Query
 from gatekeeper.keys.audit import ACTIONS
@@ -77,8 +77,8 @@ async def test_every_member_of_every_document_has_a_meaning(document) -> None:
 
 
 def test_the_tables_of_the_code_are_described_whole() -> None:
-    assert FIELD_SCHEMAS.keys() == FIELDS.keys(), "describe each field of a key in admin/key_documents.py"
-    assert list(COLUMN_MEANINGS) == list(COLUMNS), "describe each column in admin/call_documents.py"
+    assert FIELD_SCHEMAS.keys() == FIELDS.keys(), "describe each field of a key in admin/key_schemas.py"
+    assert list(COLUMN_MEANINGS) == list(COLUMNS), "describe each column in admin/call_schemas.py"
     assert set(PARAMETERS) == set(Query.__struct_fields__)
 
 

@@ -15,7 +15,7 @@ import trio
 from gatekeeper.keys import repriced_spend
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.repriced_spend import charge_repriced, follow_repricing
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.ledger.analytics.adjustments import MARK, mark_run, marked_runs
 from gatekeeper.ledger.analytics.database import Database
@@ -32,7 +32,7 @@ async def wrongly_priced(admin: Any, number: int = 2, **fields: Any) -> str:
     key = (await admin.post("/key/generate", fields))["token_id"]
     for _ in range(number):
         call = admin.priced(key_id=key, cost_pico=WRONG)
-        admin.gateway.registry.settle(Settlement(key, WRONG, call.started_at))
+        admin.gateway.registry.settle(AccountCharge(key, WRONG, call.started_at))
     return key
 
 
@@ -80,7 +80,7 @@ async def test_all_whose_budget_a_call_counted_against_follow(serve: Any) -> Non
         fields = {"group": "shop", "model_max_budget": {"gemini-2.5*": 9, "veo*": 9}}
         key = (await admin.post("/key/generate", fields))["token_id"]
         call = admin.priced(key_id=key, user_id="ann", started_at=time_ns() // 1000, cost_pico=WRONG)
-        of_call = Settlement(key, WRONG, call.started_at, group="shop", user="ann", model=call.model)
+        of_call = AccountCharge(key, WRONG, call.started_at, group="shop", user="ann", model=call.model)
         admin.gateway.registry.settle(of_call)
         await admin.gateway.registry.store_spend([of_call], 1, 1)
         assert spends(admin) == dict.fromkeys(spends(admin), WRONG)
@@ -139,7 +139,7 @@ async def test_a_restart_charges_a_run_whose_borrower_and_gateway_died(serve: An
     async with serve() as admin:
         key = await wrongly_priced(admin)
         # The tests' gateway has no consumer of spend: stored as such.
-        await admin.gateway.registry.store_spend([Settlement(key, 2 * WRONG, 1)], 1, 1)
+        await admin.gateway.registry.store_spend([AccountCharge(key, 2 * WRONG, 1)], 1, 1)
         folder = await borrow(admin)
         reprice_file(admin, folder)
         assert list(folder.glob(f"{MARK}*"))

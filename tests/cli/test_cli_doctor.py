@@ -29,7 +29,7 @@ from gatekeeper.cli.probes import (
     parse_date_header,
     upstream_clock,
 )
-from gatekeeper.cli.running_gateway import Readiness, Running, ToldSetting, ToldSettings
+from gatekeeper.cli.running_gateway import Readiness, ReportedSetting, ReportedSettings, Running
 from gatekeeper.client.api_types import GatewayInfo
 from gatekeeper.settings import SETTINGS, load
 from gatekeeper.startup import load_catalogue
@@ -248,9 +248,9 @@ def test_its_own_settings_are_checked(cli: Any, gateway: Any, tmp_path: Path) ->
 
 
 def test_of_a_gateway_on_another_machine_nothing_is_looked_at_here(tmp_path: Path) -> None:
-    settings = ToldSettings(
+    settings = ReportedSettings(
         datetime.now(UTC),
-        msgspec.convert(telling(tmp_path)["GET /settings"]["settings"], dict[str, ToldSetting]),
+        msgspec.convert(telling(tmp_path)["GET /settings"]["settings"], dict[str, ReportedSetting]),
     )
     running = Running("http://192.0.2.7:4000", GatewayInfo(), Readiness(), settings)
     found = {each.check: each.detail for each in check_gateway(running, Target(running.url, None), None, NOW)}

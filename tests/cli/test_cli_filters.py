@@ -88,7 +88,7 @@ def matching(*terms: str) -> Any:
             ["-q", "a user:bob -key:x", "--since", "1h"],
             "No call matches user:bob, nor -key:x.",
         ),
-        (("a", "b"), ["-q", "a b"], "No call matches all of a b, though each part alone does."),
+        (("a", "b"), ["-q", "a b"], "Each part of a b matches some calls, but no call matches all of them."),
         ((), ["-q", "a b c d e f g h i"], "No call matches a b c d e f g h i."),
     ],
 )

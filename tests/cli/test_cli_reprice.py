@@ -15,7 +15,7 @@ from rig.cases import cases
 
 from gatekeeper.ledger.analytics import row_prices
 from gatekeeper.ledger.analytics.adjustments import MARK
-from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.settings import OwnPrices
 from gatekeeper.startup import load_catalogue
 
@@ -25,9 +25,9 @@ ID = "019a1b2c-0000-7000-8000-00000000000"
 ARGUMENTS = ("prices", "reprice", "--since", "2026-11-24")
 
 
-def call(number: int, model: str, cost_pico: int | None, **known: Any) -> Call:
+def call(number: int, model: str, cost_pico: int | None, **known: Any) -> CallRecord:
     usual = {"status": 200, "outcome": Outcome.OK, "usage": USAGE, "price_version": "old"} | known
-    return Call(
+    return CallRecord(
         id=f"{ID}{number}", started_at=NOON, method="POST", path="/v1beta/models/m:generateContent",
         action="generateContent", model=model, cost_pico=cost_pico, **usual,
     )  # fmt: skip

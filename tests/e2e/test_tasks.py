@@ -20,7 +20,7 @@ from rig.tmux import Terminal
 from rig.warm import PYTHONPATH
 from uuid_utils import uuid7
 
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.ledger.ledger import Ledger
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
@@ -78,11 +78,11 @@ async def fill(data: Path) -> str:
     return calls[3].id
 
 
-def ended(at: datetime, **fields: object) -> Call:
+def ended(at: datetime, **fields: object) -> CallRecord:
     usual = {"model": "gemini-2.5-flash", "status": 200, "outcome": Outcome.OK, "reason": None}
     if fields.get("status") == 429:
         usual["reason"] = "RESOURCE_EXHAUSTED"
-    return Call(
+    return CallRecord(
         id=str(uuid7()),
         started_at=int(at.timestamp() * 1e6),
         key_id="key_of_before",

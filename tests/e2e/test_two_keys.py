@@ -81,14 +81,14 @@ async def listed(client: httpx2.AsyncClient, path: str) -> list[str]:
         answer.raise_for_status()
 
 
-@pytest.mark.parametrize(("collection", "made_by", "body"), MADE)
+@pytest.mark.parametrize(("collection", "created_by", "body"), MADE)
 async def test_each_key_has_its_own(
-    clients: list[httpx2.AsyncClient], collection: str, made_by: str, body: dict[str, Any]
+    clients: list[httpx2.AsyncClient], collection: str, created_by: str, body: dict[str, Any]
 ) -> None:
     first, second, master = clients
     own: list[list[str]] = [[], []]
     for at in (0, 1, 1, 0):
-        answer = await clients[at].post(made_by, json=body)
+        answer = await clients[at].post(created_by, json=body)
         answer.raise_for_status()
         # A tuned model's is that of an operation of it.
         name = name_of(answer.json())

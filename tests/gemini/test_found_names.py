@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.found_names import MAX_NAMES, FoundNames
+from gatekeeper.gemini.created_names import MAX_NAMES, CreatedNames
 
 FILE = "https://generativelanguage.googleapis.com/v1beta/files/{}:download?alt=media"
 TRAP = {"uri": FILE.format("trap"), "name": "files/trap", "responsesFile": "files/trap"}
@@ -52,7 +52,7 @@ ANSWERS: dict[str, tuple[Any, list[str]]] = {
 
 
 def found(body: bytes, *sizes: int) -> list[str]:
-    names, at = FoundNames(), 0
+    names, at = CreatedNames(), 0
     for size in (*sizes, len(body)):
         names.feed(body[at : at + size])
         at += size

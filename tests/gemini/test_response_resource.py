@@ -7,7 +7,7 @@ from typing import Any
 
 from rig.cases import cases
 
-from gatekeeper.gemini.reading import Reading, reading_of
+from gatekeeper.gemini.meter_options import MeterOptions, meter_options
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.gemini.response_resource import collection_of
 from gatekeeper.gemini.routes import route
@@ -86,14 +86,14 @@ def test_a_blocked_prompt_says_why(feedback: Any, reason: str | None) -> None:
 @cases(
     ("method", "path", "reading"),
     [
-        ("POST", "/v1beta/cachedContents", Reading(None, counts_usage=True)),
-        ("POST", "/v1beta/interactions", Reading("interactions", counts_usage=True)),
-        ("POST", "/v1beta/interactions/i/cancel", Reading("interactions", counts_usage=False)),
-        ("POST", "/v1beta/models/m:batchGenerateContent", Reading(None, counts_usage=True)),
-        ("POST", "/v1beta/openai/chat/completions", Reading(None, counts_usage=True)),
-        ("POST", "/v1beta/openai/batches", Reading("batches", counts_usage=True)),
-        ("POST", "/upload/v1beta/files", Reading("files", counts_usage=False)),
-        ("POST", "/v1beta/webhooks", Reading("webhooks", counts_usage=False)),
+        ("POST", "/v1beta/cachedContents", MeterOptions(None, counts_usage=True)),
+        ("POST", "/v1beta/interactions", MeterOptions("interactions", counts_usage=True)),
+        ("POST", "/v1beta/interactions/i/cancel", MeterOptions("interactions", counts_usage=False)),
+        ("POST", "/v1beta/models/m:batchGenerateContent", MeterOptions(None, counts_usage=True)),
+        ("POST", "/v1beta/openai/chat/completions", MeterOptions(None, counts_usage=True)),
+        ("POST", "/v1beta/openai/batches", MeterOptions("batches", counts_usage=True)),
+        ("POST", "/upload/v1beta/files", MeterOptions("files", counts_usage=False)),
+        ("POST", "/v1beta/webhooks", MeterOptions("webhooks", counts_usage=False)),
         ("POST", "/v1beta/models/m:countTokens", None),
         ("POST", "/v1alpha/auth_tokens", None),
         ("POST", "/v1beta/interactions/i/auth_tokens", None),
@@ -105,14 +105,16 @@ def test_a_blocked_prompt_says_why(feedback: Any, reason: str | None) -> None:
         ("DELETE", "/v1beta/files/f", None),
     ],
 )
-def test_only_what_uses_or_makes_something_is_read(method: str, path: str, reading: Reading | None) -> None:
+def test_only_what_uses_or_makes_something_is_read(
+    method: str, path: str, reading: MeterOptions | None
+) -> None:
     known = route(method, path.encode(), b"")
     json_type = b"application/json"
-    assert reading_of(method, known, 200, json_type) == reading
+    assert meter_options(method, known, 200, json_type) == reading
     # Errors and the ends of streams are always of interest, but not as a use of tokens.
-    other = reading or Reading(collection_of(known.action), counts_usage=False)
-    assert reading_of(method, known, 429, json_type) == other
-    assert reading_of(method, known, 200, b"text/event-stream; charset=utf-8") == other
+    other = reading or MeterOptions(collection_of(known.action), counts_usage=False)
+    assert meter_options(method, known, 429, json_type) == other
+    assert meter_options(method, known, 200, b"text/event-stream; charset=utf-8") == other
 
 
 def test_the_tokens_of_another_call_are_left_out() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rig.recordings import RECORDINGS, SHARES, Recording, recorded, written
 
 from gatekeeper.gemini.meter import meter_for
-from gatekeeper.gemini.reading import reading_of
+from gatekeeper.gemini.meter_options import meter_options
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import route
 from gatekeeper.gemini.usage import read_usage
@@ -261,7 +261,7 @@ def metered(
     path: str, body: bytes, media_type: str, sizes: list[int], method: str = "POST"
 ) -> ResponseSummary:
     found = route(method, path.encode(), b"alt=sse" if media_type == EVENTS else b"")
-    reading = reading_of(method, found, 200, media_type.encode())
+    reading = meter_options(method, found, 200, media_type.encode())
     assert reading
     meter = meter_for(media_type.encode(), None, *reading)
     at = count = 0

@@ -10,7 +10,7 @@ from gatekeeper.keys import account_changes
 from gatekeeper.keys.account_changes import account_document
 from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreFailed
 
@@ -23,8 +23,8 @@ def fields(**body):
     return parse_fields(body, now=NOW, table=GROUP_TABLE)
 
 
-def call(cost: int, at: int) -> Settlement:
-    return Settlement("key_1", cost, at, group="g", user="u")
+def call(cost: int, at: int) -> AccountCharge:
+    return AccountCharge("key_1", cost, at, group="g", user="u")
 
 
 async def documents(registry: KeyRegistry, now: int = NOW):

@@ -15,12 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from rig.registry import key_store
 
 from gatekeeper.keys.account import Account, AccountId
-from gatekeeper.keys.budgets import Budgets, Demand, Reservation, limited
+from gatekeeper.keys.budgets import Budgets, CostForecast, Reservation, limited
 from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
 from gatekeeper.keys.limits import Limits
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.spend import Settlement, current_spend
+from gatekeeper.keys.spend import AccountCharge, current_spend
 from gatekeeper.money import usd
 
 START = 1_789_999_200_000_000  # a full hour
@@ -44,10 +44,10 @@ limits = st.fixed_dictionaries({"budget_duration": st.sampled_from(["1m", "1h", 
 class Running(NamedTuple):
     """A call under way, of which the journal has the begin."""
 
-    charge: Settlement
+    charge: AccountCharge
     reservation: Reservation
 
-    def ends(self, cost: int, at: int, *, estimated: bool = False) -> Settlement:
+    def ends(self, cost: int, at: int, *, estimated: bool = False) -> AccountCharge:
         return self.charge._replace(cost_pico=cost, ended_at=at, estimated=estimated)
 
 
@@ -56,7 +56,7 @@ class BudgetMachine(RuleBasedStateMachine):
     def start(self, key: dict[str, Any], group: dict[str, Any], user: dict[str, Any]) -> None:
         self.folder = Path(mkdtemp())
         self.now = START
-        self.journal: list[Settlement] = []
+        self.journal: list[AccountCharge] = []
         self.running: list[Running] = []
         # Accounts that may be over their budgets, because those were changed or a call cost too much.
         self.excused: set[AccountId] = set()
@@ -106,7 +106,7 @@ class BudgetMachine(RuleBasedStateMachine):
         user=st.sampled_from(USERS),
         model=st.sampled_from(MODELS),
         demand=st.builds(
-            Demand,
+            CostForecast,
             amounts,
             st.booleans(),
             st.none() | amounts,
@@ -114,13 +114,13 @@ class BudgetMachine(RuleBasedStateMachine):
             st.none() | st.integers(0, 20),
         ),
     )
-    def admit(self, alias: str, user: str | None, model: str, demand: Demand) -> None:
+    def admit(self, alias: str, user: str | None, model: str, demand: CostForecast) -> None:
         key = self.key(alias)
         accounts = self.registry.accounts.of(key, user)
         accounts = (*accounts, *self.registry.accounts.of_model(accounts, model))
         found = self.budgets.try_reserve(limited(accounts), demand, self.now)
         if isinstance(found, Reservation):
-            charge = Settlement(key.id.name, 0, self.now, group=key.record.group, user=user, model=model)
+            charge = AccountCharge(key.id.name, 0, self.now, group=key.record.group, user=user, model=model)
             self.running.append(Running(charge, found))
 
     @precondition(lambda self: self.running)

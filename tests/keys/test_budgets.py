@@ -17,9 +17,9 @@ from gatekeeper.keys.admission import RETRY_SECONDS, short_of_budget
 from gatekeeper.keys.budgets import (
     MAX_WAIT,
     Budgets,
-    Demand,
+    CostForecast,
     Reservation,
-    Short,
+    Shortfall,
     amount,
     has_budget,
     limited,
@@ -39,19 +39,19 @@ def account(budget: int | None = 100, *, spent: int = 0, name: str = "g", **fiel
     return NamedAccount(kind="group", record=record, spend_pico=spent)
 
 
-def firm(bound: int, **more: Any) -> Demand:
-    return Demand(bound, is_firm=True, expected=None, **more)
+def firm(bound: int, **more: Any) -> CostForecast:
+    return CostForecast(bound, is_firm=True, expected=None, **more)
 
 
-def loose(bound: int, expected: int | None = None, likely: int | None = None) -> Demand:
-    return Demand(bound, is_firm=False, expected=expected, likely=likely)
+def loose(bound: int, expected: int | None = None, likely: int | None = None) -> CostForecast:
+    return CostForecast(bound, is_firm=False, expected=expected, likely=likely)
 
 
-def stream(bound: int, expected: int | None, first: int, *, is_firm: bool = False) -> Demand:
-    return Demand(bound, is_firm, expected, first=first)
+def stream(bound: int, expected: int | None, first: int, *, is_firm: bool = False) -> CostForecast:
+    return CostForecast(bound, is_firm, expected, first=first)
 
 
-WAIT, REFUSE = Short.WAIT, Short.REFUSE
+WAIT, REFUSE = Shortfall.WAIT, Shortfall.REFUSE
 AMOUNTS = [
     # (demand, left, reserved, what is reserved)
     ("all that is left", firm(10), 10, 0, 10),
@@ -60,7 +60,7 @@ AMOUNTS = [
     ("while others hold some that will not be enough", firm(10), 5, 4, REFUSE),
     ("more than was ever there", firm(1000), 5, 4, REFUSE),
     ("beside others", firm(10), 10, 1, 10),
-    ("a bound counts, whatever such calls have cost", Demand(10, True, 5, 4), 9, 0, REFUSE),
+    ("a bound counts, whatever such calls have cost", CostForecast(10, True, 5, 4), 9, 0, REFUSE),
     ("what costs nothing", firm(0), 0, 0, 0),
     ("without experience", loose(1000), 10, 0, 10),
     ("without experience, beside others", loose(1000), 10, 1, WAIT),
@@ -88,13 +88,13 @@ AMOUNTS = [
 @cases(
     ("demand", "left", "reserved", "found"), [case[1:] for case in AMOUNTS], ids=[case[0] for case in AMOUNTS]
 )
-def test_what_is_reserved(demand: Demand, left: int, reserved: int, found: int | Short) -> None:
+def test_what_is_reserved(demand: CostForecast, left: int, reserved: int, found: int | Shortfall) -> None:
     assert amount(demand, left, reserved) == found
 
 
 picos = st.integers(0, 1000)
 demands = st.builds(
-    Demand,
+    CostForecast,
     picos,
     st.booleans(),
     st.none() | picos,
@@ -105,10 +105,10 @@ demands = st.builds(
 
 @given(demands, st.integers(-1000, 1000), picos)
 def test_never_more_than_is_left_and_never_a_wait_for_nobody(
-    demand: Demand, left: int, reserved: int
+    demand: CostForecast, left: int, reserved: int
 ) -> None:
     found = amount(demand, left, reserved)
-    if found is Short.WAIT:
+    if found is Shortfall.WAIT:
         assert reserved > 0
         assert demand.bound > left
     elif isinstance(found, int):
@@ -140,8 +140,8 @@ def test_the_tightest_account_decides_and_all_of_them_hold_it() -> None:
     budgets = Budgets()
     found = reserved(budgets, [wide, narrow], firm(8))
     assert [wide.reserved_pico, narrow.reserved_pico, found.pico] == [8, 8, 8]
-    assert budgets.try_reserve([wide, narrow], firm(3), NOW) is Short.WAIT
-    assert budgets.try_reserve([wide], firm(12), NOW) is not Short.WAIT
+    assert budgets.try_reserve([wide, narrow], firm(3), NOW) is Shortfall.WAIT
+    assert budgets.try_reserve([wide], firm(12), NOW) is not Shortfall.WAIT
     assert [wide.reserved_pico, narrow.reserved_pico] == [20, 8]
 
 
@@ -157,7 +157,7 @@ def test_a_budget_that_was_removed_or_cut_down_meanwhile_has_no_room() -> None:
     assert held.reserved_pico == 0
 
 
-def reserved(budgets: Budgets, accounts: Sequence[Account], demand: Demand) -> Reservation:
+def reserved(budgets: Budgets, accounts: Sequence[Account], demand: CostForecast) -> Reservation:
     found = budgets.try_reserve(accounts, demand, NOW)
     assert isinstance(found, Reservation)
     return found
@@ -192,10 +192,10 @@ class Calls:
         self.accounts = accounts
         self.budgets = Budgets()
         self.order: list[str] = []
-        self.found: dict[str, Reservation | Short] = {}
+        self.found: dict[str, Reservation | Shortfall] = {}
         self.now = NOW
 
-    async def reserve(self, name: str, demand: Demand, *accounts: Account) -> None:
+    async def reserve(self, name: str, demand: CostForecast, *accounts: Account) -> None:
         self.found[name] = await self.budgets.reserve(
             accounts or self.accounts, lambda: demand, lambda: self.now
         )
@@ -270,7 +270,7 @@ async def test_a_wait_has_an_end(autojump_clock: trio.testing.MockClock) -> None
     await calls.reserve("held", firm(10))
     await calls.reserve("late", firm(1))
     assert trio.current_time() == pytest.approx(MAX_WAIT)
-    assert calls.found["late"] is Short.WAIT
+    assert calls.found["late"] is Shortfall.WAIT
     calls.release("held")
     await calls.reserve("next", firm(10))
     assert isinstance(calls.found["next"], Reservation)
@@ -308,7 +308,7 @@ async def test_the_last_waiter_is_refused_once_the_budget_is_spent(
             nursery.start_soon(calls.reserve, name, firm(5))
         await trio.testing.wait_all_tasks_blocked()
         calls.release("held", cost=6)
-    assert [calls.found[name] for name in "abc"] == [Short.REFUSE] * 3
+    assert [calls.found[name] for name in "abc"] == [Shortfall.REFUSE] * 3
     assert trio.current_time() < MAX_WAIT
 
 
@@ -378,5 +378,5 @@ def test_who_is_short_is_told_to_wait_as_long_as_it_takes(spent, reserved, own, 
 def test_the_fewer_calls_are_known_the_more_is_reserved_where_nothing_bounds_them(
     calls: int, most: int, wanted: int
 ) -> None:
-    demand = Demand(bound=9000, is_firm=False, expected=80, likely=64, calls=calls)
+    demand = CostForecast(bound=9000, is_firm=False, expected=80, likely=64, calls=calls)
     assert wanted_pico(demand, most) == wanted

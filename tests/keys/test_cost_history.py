@@ -9,7 +9,7 @@ from rig.cases import cases
 
 from gatekeeper.keys import cost_history
 from gatekeeper.keys.cost_history import CostHistory
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 
 MODEL, ACTION = "gemini-2.5-flash", "generateContent"
 INPUT = 3  # pico-dollars for a token of input
@@ -83,7 +83,7 @@ def test_the_least_recent_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) ->
     assert expected(history, key="b", size=0) == 200
 
 
-def row(**members: object) -> Call:
+def row(**members: object) -> CallRecord:
     given: dict[str, object] = {
         "id": "00000000-0000-7000-8000-000000000000",
         "started_at": 0,
@@ -96,7 +96,7 @@ def row(**members: object) -> Call:
         "cost_pico": 1000,
         "request_bytes": 100,
     }
-    return Call(**(given | members))  # pyright: ignore[reportArgumentType]
+    return CallRecord(**(given | members))  # pyright: ignore[reportArgumentType]
 
 
 @cases(

@@ -9,14 +9,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from gatekeeper.gemini.quota_errors import Exhausted
 from gatekeeper.google_key import GoogleKey
-from gatekeeper.keys.cool_downs import RAMPED, UNTRIED, Want
+from gatekeeper.keys.cool_downs import FORGET_AFTER_MICROS, RAMP_UP_LIMIT, KeyRequirement
 from gatekeeper.keys.google_key_health import MINUTE, LastMinute
 from gatekeeper.keys.google_key_lease import TIMEOUT_WAIT, Lease
 from gatekeeper.keys.google_keys import GoogleKeys
 
 SECOND = 1_000_000
 NOW = 1_700_000_000 * SECOND
-MODEL = Want(model="m")
+MODEL = KeyRequirement(model="m")
 
 
 def key(label: str, project: str | None = None, **said: object) -> GoogleKey:
@@ -27,7 +27,7 @@ def pool(*keys: GoogleKey) -> GoogleKeys:
     return GoogleKeys(keys)
 
 
-def taken(keys: GoogleKeys, want: Want = MODEL, now: int = NOW) -> str:
+def taken(keys: GoogleKeys, want: KeyRequirement = MODEL, now: int = NOW) -> str:
     """The label of the key of a call that is over at once."""
     lease = keys.choose(want, now)
     assert lease is not None
@@ -49,7 +49,7 @@ def minute(*models: str, whole_project: bool = False, seconds: int = 60, now: in
 def test_calls_one_after_another_take_turns() -> None:
     keys = pool(key("a"), key("b"))
     assert [taken(keys) for _ in range(4)] == ["a", "b", "a", "b"]
-    assert [taken(keys, Want(action="files.get")) for _ in range(2)] == ["a", "b"]
+    assert [taken(keys, KeyRequirement(action="files.get")) for _ in range(2)] == ["a", "b"]
 
 
 def test_a_slow_key_gets_fewer_of_the_calls() -> None:
@@ -88,44 +88,44 @@ def test_beyond_its_rate_a_key_is_used_last(said: dict[str, int], tokens: int) -
 
 def test_a_key_is_for_its_models() -> None:
     keys = pool(key("a", models=("gemini-2.5-*",)), key("b", models=("gemini-3*",)))
-    assert [taken(keys, Want(model="gemini-3-pro")) for _ in range(2)] == ["b"] * 2
-    assert keys.choose(Want(model="veo-3"), NOW) is None
-    assert {taken(keys, Want(action="files.list")) for _ in range(9)} == {"a", "b"}
+    assert [taken(keys, KeyRequirement(model="gemini-3-pro")) for _ in range(2)] == ["b"] * 2
+    assert keys.choose(KeyRequirement(model="veo-3"), NOW) is None
+    assert {taken(keys, KeyRequirement(action="files.list")) for _ in range(9)} == {"a", "b"}
     assert pool(key("a", models=("x",))).choose(MODEL, NOW) is None
 
 
 def test_a_model_that_is_named_later_has_a_key_for_all_if_there_is_one() -> None:
     keys = pool(key("a", models=("gemini-2.5-*",)), key("b"), key("c", models=("gemini-3*",)))
-    assert [taken(keys, Want()) for _ in range(3)] == ["b"] * 3
+    assert [taken(keys, KeyRequirement()) for _ in range(3)] == ["b"] * 3
     out_of_quota(keys, "b", minute())
-    assert taken(keys, Want()) in ("a", "c")
+    assert taken(keys, KeyRequirement()) in ("a", "c")
 
 
 def test_a_resource_is_asked_for_with_a_key_of_its_project() -> None:
     keys = pool(key("a"), key("b", "team"), key("c", "team"))
-    want = Want(action="files.get", project="team")
+    want = KeyRequirement(action="files.get", project="team")
     assert [taken(keys, want) for _ in range(4)] == ["b", "c", "b", "c"]
-    assert taken(keys, Want(action="files.get", project="gone")) == "a"
+    assert taken(keys, KeyRequirement(action="files.get", project="gone")) == "a"
 
 
 def test_a_quota_of_a_key_leaves_the_others() -> None:
     keys = pool(key("a"), key("b", "team"), key("c", "team"))
     out_of_quota(keys, "b", minute("m"))
     assert {taken(keys) for _ in range(4)} == {"a", "c"}
-    assert {taken(keys, Want(model="other")) for _ in range(6)} == {"a", "b", "c"}
+    assert {taken(keys, KeyRequirement(model="other")) for _ in range(6)} == {"a", "b", "c"}
 
 
 def test_a_quota_of_a_project_takes_all_its_keys_out() -> None:
     keys = pool(key("a"), key("b", "team"), key("c", "team"))
     out_of_quota(keys, "b", minute(whole_project=True))
-    assert [taken(keys, Want(model=model)) for model in ("m", "n", "o")] == ["a"] * 3
+    assert [taken(keys, KeyRequirement(model=model)) for model in ("m", "n", "o")] == ["a"] * 3
     # It counts calls of models; files have their own.
-    assert {taken(keys, Want(action="files.get")) for _ in range(9)} == {"a", "b", "c"}
+    assert {taken(keys, KeyRequirement(action="files.get")) for _ in range(9)} == {"a", "b", "c"}
 
 
 def test_a_quota_of_another_method_leaves_the_models_alone() -> None:
     keys = pool(key("a"), key("b"))
-    upload = Want(action="files.upload")
+    upload = KeyRequirement(action="files.upload")
     lease = keys.choose(upload, NOW, "a")
     assert lease is not None
     lease.is_exhausted([minute()], NOW)
@@ -153,7 +153,7 @@ def test_a_key_comes_back_slowly() -> None:
     back = NOW + 60 * SECOND
     assert taken(keys, now=back - 1) == "b"
     running, succeeded = 1, 0
-    while running <= RAMPED:
+    while running <= RAMP_UP_LIMIT:
         leases = [keys.choose(MODEL, back) for _ in range(40)]
         with_a = [lease for lease in leases if lease is not None and lease.key.label == "a"]
         assert len(with_a) == running
@@ -220,7 +220,7 @@ def test_a_refused_key_is_out_until_it_is_accepted() -> None:
     assert [taken(keys, now=NOW + 9**16) for _ in range(3)] == ["b"] * 3
     assert keys.health(NOW)[0].state == "refused"
     assert "API key not valid" in (keys.health(NOW)[0].detail or "")
-    check = keys.choose(Want(action="models.list"), NOW, "a")
+    check = keys.choose(KeyRequirement(action="models.list"), NOW, "a")
     assert check is not None
     check.succeeded(NOW)
     check.finish(NOW)
@@ -261,7 +261,7 @@ def test_where_none_is_healthy_the_one_that_is_back_first_is_asked() -> None:
 
 def test_another_key_is_healthy_not_tried_and_of_the_project() -> None:
     keys = pool(key("a"), key("b", "team"), key("c", "team"))
-    want = Want(model="m", project="team")
+    want = KeyRequirement(model="m", project="team")
     another = keys.choose_another(want, NOW, {"b"})
     assert another is not None
     assert another.key.label == "c"
@@ -273,9 +273,9 @@ def test_a_draining_key_gets_only_what_no_other_can_answer() -> None:
     keys = pool(key("a"), key("b", "team"))
     keys.find("b").draining = True  # pyright: ignore[reportOptionalMemberAccess]
     assert [taken(keys) for _ in range(3)] == ["a"] * 3
-    assert taken(keys, Want(action="files.get", project="team")) == "b"
+    assert taken(keys, KeyRequirement(action="files.get", project="team")) == "b"
     keys.add(key("c", "team"))
-    assert taken(keys, Want(action="files.get", project="team")) == "c"
+    assert taken(keys, KeyRequirement(action="files.get", project="team")) == "c"
     assert keys.health(NOW)[1].state == "draining"
     keys.resume("b")
     assert "b" in [taken(keys) for _ in range(3)]
@@ -285,8 +285,8 @@ def test_what_nobody_has_tried_is_forgotten() -> None:
     keys = pool(key("a"), key("b"))
     out_of_quota(keys, "a", minute("m"))
     back = NOW + 60 * SECOND
-    assert [each.state for each in keys.health(back + UNTRIED)] == ["returning", "ok"]
-    assert [each.state for each in keys.health(back + UNTRIED + 1)] == ["ok", "ok"]
+    assert [each.state for each in keys.health(back + FORGET_AFTER_MICROS)] == ["returning", "ok"]
+    assert [each.state for each in keys.health(back + FORGET_AFTER_MICROS + 1)] == ["ok", "ok"]
 
 
 def test_a_removed_key_ends_its_calls_and_keeps_its_project() -> None:
@@ -328,7 +328,14 @@ LABELS = ["a", "b", "c", "d"]
 PROJECTS = {"a": "one", "b": "one", "c": "two", "d": "two"}
 wants = st.builds(
     lambda kind, project: kind._replace(project=project),
-    st.sampled_from([Want(model="m"), Want(model="n"), Want(action="files.get"), Want()]),
+    st.sampled_from(
+        [
+            KeyRequirement(model="m"),
+            KeyRequirement(model="n"),
+            KeyRequirement(action="files.get"),
+            KeyRequirement(),
+        ]
+    ),
     st.sampled_from([None, None, "one", "two"]),
 )
 
@@ -344,7 +351,7 @@ class Pool(RuleBasedStateMachine):
         self.now = NOW
         self.open: list[Lease] = []
 
-    def healthy(self, want: Want) -> set[str]:
+    def healthy(self, want: KeyRequirement) -> set[str]:
         """What `choose_another` may choose, each asked for by itself."""
         found = set[str]()
         for label in LABELS:
@@ -355,7 +362,7 @@ class Pool(RuleBasedStateMachine):
         return found
 
     @rule(target=leases, want=wants)
-    def choose(self, want: Want) -> Lease | None:
+    def choose(self, want: KeyRequirement) -> Lease | None:
         healthy = self.healthy(want)
         lease = self.keys.choose(want, self.now)
         if lease is None:
@@ -426,7 +433,7 @@ class Pool(RuleBasedStateMachine):
     def resume(self, label: str) -> None:
         if self.keys.find(label):
             self.keys.resume(label)
-            assert label in self.healthy(Want(model="m"))
+            assert label in self.healthy(KeyRequirement(model="m"))
 
     @invariant()
     def calls_are_counted(self) -> None:

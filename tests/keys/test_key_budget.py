@@ -12,7 +12,7 @@ from rig.cases import cases
 
 from gatekeeper.keys.budget_periods import period
 from gatekeeper.keys.spend import (
-    Settlement,
+    AccountCharge,
     SpendDelta,
     current_spend,
     replay,
@@ -132,7 +132,7 @@ def test_a_clock_that_was_set_back_lets_nobody_spend_unseen():
     settle(state, 3, NOW - 30 * HOUR)
 
     assert state.spend_pico == 8
-    grown = spend_deltas(lambda _: [state], [Settlement("key_1", 3, NOW - 30 * HOUR)])
+    grown = spend_deltas(lambda _: [state], [AccountCharge("key_1", 3, NOW - 30 * HOUR)])
     assert grown[state.id].spend_pico == 3
 
 
@@ -154,7 +154,11 @@ def test_a_charge_that_no_call_made_is_no_use():
 
 def test_charges_add_up_by_key_and_leave_out_keys_that_are_gone():
     state = living(start=NOW - HOUR)
-    calls = [Settlement("key_1", 2, NOW - 5), Settlement("gone", 9, NOW - 4), Settlement("key_1", 3, NOW - 3)]
+    calls = [
+        AccountCharge("key_1", 2, NOW - 5),
+        AccountCharge("gone", 9, NOW - 4),
+        AccountCharge("key_1", 3, NOW - 3),
+    ]
     for call in calls:
         replay(state, call.cost_pico, call.ended_at)
 
@@ -175,7 +179,7 @@ def test_the_spend_is_the_sum_over_the_running_window(calls, split):
 
     running = [cost for cost, at in calls if at >= state.window_start]
     assert state.spend_pico == sum(running)
-    grown = spend_deltas(lambda _: [state], [Settlement("key_1", cost, at) for cost, at in calls[split:]])
+    grown = spend_deltas(lambda _: [state], [AccountCharge("key_1", cost, at) for cost, at in calls[split:]])
     counted = grown[state.id].spend_pico if grown else 0
     assert counted == sum(cost for cost, at in calls[split:] if at >= state.window_start)
 
@@ -186,7 +190,7 @@ def test_estimates_are_a_part_of_the_spend_and_end_with_its_window():
     settle(state, 5, NOW - 3, estimated=True)
     assert (state.spend_pico, state.estimated_pico) == (8, 5)
 
-    calls = [Settlement("key_1", 3, NOW - 4), Settlement("key_1", 5, NOW - 3, estimated=True)]
+    calls = [AccountCharge("key_1", 3, NOW - 4), AccountCharge("key_1", 5, NOW - 3, estimated=True)]
     assert spend_deltas(lambda _: [state], calls)[state.id] == SpendDelta(state.window, 8, NOW - 3, 5)
 
     roll_window(state, NOW)
@@ -208,7 +212,7 @@ def test_a_window_that_a_jumping_clock_left_in_the_future_is_brought_back_with_i
     assert state.window_start <= NOW
     settle(state, 2, NOW + 2)
     assert state.spend_pico == 5
-    calls = [Settlement("key_1", 3, NOW + ahead), Settlement("key_1", 2, NOW + 2)]
+    calls = [AccountCharge("key_1", 3, NOW + ahead), AccountCharge("key_1", 2, NOW + 2)]
     assert spend_deltas(lambda _: [state], calls)[state.id].spend_pico == 5
 
     roll_window(state, NOW + HOUR)

@@ -25,7 +25,7 @@ from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
 from gatekeeper.keys.key_index import KeyNotFound
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.sqlite_audit import SqliteAuditStore
 from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def running(path: Path, pending: Iterable[Settlement] = ()):
+async def running(path: Path, pending: Iterable[AccountCharge] = ()):
     """A gateway's registry from start to stop."""
     store = key_store(path)
     registry = KeyRegistry(store)
@@ -127,7 +127,7 @@ async def test_an_update_sets_what_is_given_and_null_unsets(path):
 async def test_a_changed_duration_ends_the_window_anew_and_keeps_the_spend(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
+        registry.settle(AccountCharge(state.record.token_id, 7, NOW + 1))
 
         await update(registry, "a", NOW + 2, budget_duration="1h")
         assert (state.spend_pico, state.budget_reset_at) == (7, NOW + HOUR)
@@ -152,7 +152,7 @@ async def test_a_blocked_key_stays_blocked_since_it_was_until_unblocked(path):
 async def test_a_new_secret_ends_the_old_one_and_keeps_the_key(path):
     async with running(path) as registry:
         old, state = await create(registry, key_alias="a")
-        registry.settle(Settlement(state.record.token_id, 7, NOW))
+        registry.settle(AccountCharge(state.record.token_id, 7, NOW))
 
         new, same = await registry.regenerate(old, now=NOW, by=MASTER)
 
@@ -169,9 +169,9 @@ async def test_a_deleted_key_is_unknown_and_its_late_calls_are_nobodys(path):
         token_id = state.record.token_id
 
         await registry.delete("a", now=NOW, by=MASTER)
-        registry.settle(Settlement(token_id, 7, NOW))
-        registry.replay([Settlement(token_id, 7, NOW)])
-        await registry.store_spend([Settlement(token_id, 7, NOW)], 1, 10)
+        registry.settle(AccountCharge(token_id, 7, NOW))
+        registry.replay([AccountCharge(token_id, 7, NOW)])
+        await registry.store_spend([AccountCharge(token_id, 7, NOW)], 1, 10)
 
         assert registry.by_hash(hash_secret(secret)) is None
         assert [registry.find(name, NOW) for name in (secret, token_id, "a")] == [None] * 3
@@ -192,7 +192,7 @@ async def test_a_key_that_is_not_there_is_named_without_giving_a_secret_away(pat
 async def test_reading_brings_the_budget_window_up_to_date(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
+        registry.settle(AccountCharge(state.record.token_id, 7, NOW + 1))
 
         assert registry.find("a", NOW + HOUR - 1) is state
         assert key_document(state)["spend"] == "0.000000000007"
@@ -203,7 +203,7 @@ async def test_reading_brings_the_budget_window_up_to_date(path):
 async def test_a_list_shows_the_budget_window_of_its_time(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
+        registry.settle(AccountCharge(state.record.token_id, 7, NOW + 1))
 
         assert key_document((await registry.list(NOW + HOUR - 1)).states[0])["spend"] == "0.000000000007"
         (listed,) = (await registry.list(NOW + HOUR, q="A", limit=1)).states
@@ -236,7 +236,7 @@ async def test_the_trail_tells_who_changed_what(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a")
         await update(registry, "a", NOW + 1, max_budget=2)
-        registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
+        registry.settle(AccountCharge(state.record.token_id, 7, NOW + 1))
         await registry.delete("a", now=NOW + 2, by="open")
 
         audit_log = [entry.change for entry in audit_entries(path)]
@@ -343,7 +343,7 @@ async def test_after_a_crash_each_call_counts_once(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
         for number in range(6):
-            journal.append(Settlement(state.record.token_id, 10**number, NOW + number))
+            journal.append(AccountCharge(state.record.token_id, 10**number, NOW + number))
             registry.settle(journal[-1])
         await registry.store_spend(journal[:2], 0, 2)
         await registry.store_spend(journal[:2], 0, 2)
@@ -363,8 +363,8 @@ async def test_after_a_crash_each_call_counts_once(path):
 async def test_a_window_that_turned_before_the_crash_is_not_charged_again(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        old = Settlement(state.record.token_id, 5, NOW + 1)
-        new = Settlement(state.record.token_id, 3, NOW + HOUR + 1)
+        old = AccountCharge(state.record.token_id, 5, NOW + 1)
+        new = AccountCharge(state.record.token_id, 3, NOW + HOUR + 1)
         registry.settle(old)
         registry.settle(new)
         await update(registry, "a", NOW + HOUR + 2, budget_duration="1d")
@@ -379,9 +379,9 @@ async def test_the_difference_of_a_run_counts_once_and_in_its_window_only(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
         token_id = state.record.token_id
-        journal = [Settlement(token_id, 10, NOW + 1), Settlement(token_id, 5, NOW + HOUR + 1)]
+        journal = [AccountCharge(token_id, 10, NOW + 1), AccountCharge(token_id, 5, NOW + HOUR + 1)]
         registry.settle(journal[0])
-        differences = [Settlement(token_id, -3, NOW + 1), Settlement("gone", 7, NOW + 1)]
+        differences = [AccountCharge(token_id, -3, NOW + 1), AccountCharge("gone", 7, NOW + 1)]
         assert [await registry.adjust("run-1", differences) for _ in range(2)] == [True, False]
         assert state.spend_pico == 7
         # Computed before the window turned.
@@ -401,7 +401,7 @@ async def test_a_difference_leaves_a_window_that_was_changed_while_it_was_looked
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
         await update(registry, "a", NOW + 1, budget_duration="1d")
-        assert await registry.adjust("run-1", [Settlement(state.record.token_id, 3, NOW)])
+        assert await registry.adjust("run-1", [AccountCharge(state.record.token_id, 3, NOW)])
         expected = documents(registry, NOW + 2)
 
     async with running(path) as again:
@@ -413,11 +413,11 @@ async def test_a_difference_keeps_what_a_window_that_was_moved_back_has_counted(
         _, state = await create(registry, key_alias="a", budget_duration="1h")
         token_id = state.record.token_id
         # The second one ends by a clock that has been set back, into the window before.
-        journal = [Settlement(token_id, 10, NOW + HOUR + 1), Settlement(token_id, 5, NOW + HOUR - 1)]
+        journal = [AccountCharge(token_id, 10, NOW + HOUR + 1), AccountCharge(token_id, 5, NOW + HOUR - 1)]
         registry.settle(journal[0])
         registry.settle(journal[1])
         await registry.store_spend(journal, 0, 2)
-        assert await registry.adjust("run-1", [Settlement(token_id, 3, NOW + HOUR + 1)])
+        assert await registry.adjust("run-1", [AccountCharge(token_id, 3, NOW + HOUR + 1)])
         assert state.spend_pico == 18
 
     async with running(path) as again:
@@ -428,7 +428,7 @@ async def test_what_was_never_charged_is_not_taken_back(path):
     """The key had another group when it made the call, and its models no budget of their own."""
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a")
-        call = Settlement(state.record.token_id, 10, NOW + 1, model="gemini-2.5-pro")
+        call = AccountCharge(state.record.token_id, 10, NOW + 1, model="gemini-2.5-pro")
         registry.settle(call)
         given = parse_fields({"max_budget": 1}, now=NOW, table=GROUP_TABLE)
         await registry.account_changes.create("group", "g", given, now=NOW, by=MASTER)
@@ -444,7 +444,7 @@ async def test_what_was_never_charged_is_not_taken_back(path):
 async def test_nothing_is_kept_of_a_deleted_key_but_its_secret(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", model_max_budget={"gemini*": 1})
-        registry.settle(Settlement(state.record.token_id, 7, NOW + 1, model="gemini-2.5-pro"))
+        registry.settle(AccountCharge(state.record.token_id, 7, NOW + 1, model="gemini-2.5-pro"))
         assert [part.spend_pico for part in registry.accounts.parts] == [7]
         await registry.delete("a", now=NOW + 2, by=MASTER)
         assert [*registry.accounts.parts] == []
@@ -454,14 +454,14 @@ async def test_a_soft_budget_is_reached_anew_in_each_window(path):
     async with running(path) as registry:
         _, state = await create(registry, soft_budget="0.5", budget_duration="1h")
         dollar = 10**12
-        calls = [Settlement(state.record.token_id, dollar, NOW + at) for at in (1, 2, HOUR + 1, HOUR + 2)]
+        calls = [AccountCharge(state.record.token_id, dollar, NOW + at) for at in (1, 2, HOUR + 1, HOUR + 2)]
         assert [registry.settle(call) for call in calls] == [[state], [], [state], []]
 
 
 async def test_a_difference_that_is_not_stored_is_not_counted(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a")
-        differences = [Settlement(state.record.token_id, 3, NOW)]
+        differences = [AccountCharge(state.record.token_id, 3, NOW)]
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute(
                 "CREATE TRIGGER fails BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no space'); END"
@@ -509,7 +509,7 @@ class Life:
     def __init__(self, registry: KeyRegistry) -> None:
         self.registry = registry
         self.now = NOW
-        self.journal: list[Settlement] = []
+        self.journal: list[AccountCharge] = []
         self.charged = 0
         self.adjusted: set[str] = set()
 
@@ -538,7 +538,7 @@ class Life:
 
     async def settle(self, name, cost) -> None:
         if state := self.registry.find(name, self.now):
-            self.journal.append(Settlement(state.record.token_id, cost, self.now))
+            self.journal.append(AccountCharge(state.record.token_id, cost, self.now))
             self.registry.settle(self.journal[-1])
 
     async def wait(self, micros) -> None:
@@ -551,7 +551,7 @@ class Life:
 
     async def adjust(self, run_id, name, difference) -> None:
         if state := self.registry.find(name, self.now):
-            settled = Settlement(state.record.token_id, difference, self.now, estimated=True)
+            settled = AccountCharge(state.record.token_id, difference, self.now, estimated=True)
             is_new = run_id not in self.adjusted
             assert await self.registry.adjust(run_id, [settled]) is is_new
             self.adjusted.add(run_id)

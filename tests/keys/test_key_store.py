@@ -341,7 +341,7 @@ async def test_the_file_holds_by_itself_what_was_written(
                 reader.execute("SELECT count(*) FROM keys").fetchone()
                 store.add_spend({KEY_1: SpendDelta(EVER, 1, 3)}, 1, 20)
                 store.checkpoint()
-                assert store.has_unmoved
+                assert store.needs_checkpoint
             await moved(store)
             with closing(copied()) as copy:
                 assert copy.execute("SELECT spend_pico FROM keys").fetchall() == [("8",)]
@@ -352,7 +352,7 @@ async def moved(store: SqliteKeyStore) -> None:
     """Returns once nothing is in the log only."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(make_checkpoints, store)
-        while store.has_unmoved:
+        while store.needs_checkpoint:
             await trio.sleep(CHECKPOINT_INTERVAL)
         nursery.cancel_scope.cancel()
 

@@ -21,7 +21,7 @@ from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
-from gatekeeper.ledger.call import Call, MadeResources, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, CreatedResources, Outcome, Position
 from gatekeeper.ledger.journal import Journal
 
 NAMES = [f"files/{letter}" for letter in "abcde"] + ["fileSearchStores/s"]
@@ -31,15 +31,15 @@ def nobody(_token_id: str) -> Sharing:
     return Sharing()
 
 
-def made(name: str, key_id: str, at: int = 1, *, of: str | None = None) -> Call:
-    call = Call(id=f"{name} {at}", started_at=at, method="POST", path="/", outcome=Outcome.OK)
+def made(name: str, key_id: str, at: int = 1, *, of: str | None = None) -> CallRecord:
+    call = CallRecord(id=f"{name} {at}", started_at=at, method="POST", path="/", outcome=Outcome.OK)
     call.key_id, call.user_id, call.upstream_key = key_id, "u", "#1"
-    call.made = MadeResources((name,), of)
+    call.made = CreatedResources((name,), of)
     return call
 
 
-def gone(name: str, outcome: Outcome = Outcome.OK) -> Call:
-    return Call(id=f"-{name}", started_at=1, method="DELETE", path="/", resource=name, outcome=outcome)
+def gone(name: str, outcome: Outcome = Outcome.OK) -> CallRecord:
+    return CallRecord(id=f"-{name}", started_at=1, method="DELETE", path="/", resource=name, outcome=outcome)
 
 
 def state(token_id: str) -> KeyState:
@@ -106,7 +106,7 @@ async def test_what_is_made_while_its_name_is_looked_up_has_its_maker(tmp_path: 
     class Slow(SqliteOwnerStore):
         """By the time that its answer arrives, a call has made or deleted what was asked for."""
 
-        meanwhile: Call
+        meanwhile: CallRecord
 
         def find(self, names: Sequence[str]) -> dict[str, Owner]:
             found = super().find(names)
@@ -189,7 +189,7 @@ async def replay_steps(steps: list[tuple[str, int]], limit: int) -> None:
             elif step == "store":
                 offered = max(offered, which)
                 entries, end = journal.read(watermark, offered)
-                await owners.store([entry for _, entry in entries if isinstance(entry, Call)])
+                await owners.store([entry for _, entry in entries if isinstance(entry, CallRecord)])
                 # Where that fails after this, they are offered again, and more.
                 if which % 2:
                     watermark, offered = end, 1
@@ -197,7 +197,7 @@ async def replay_steps(steps: list[tuple[str, int]], limit: int) -> None:
                 owners = Owners(SqliteOwnerStore(keys), nobody, shows_unowned=False, limit=limit)
                 await owners.load()
                 for _, entry in journal.read(watermark, 1000)[0]:
-                    assert isinstance(entry, Call)
+                    assert isinstance(entry, CallRecord)
                     owners.apply(entry)
             for name in NAMES if step == "kill" else NAMES[which : which + 1]:
                 await owners.prepare([name])

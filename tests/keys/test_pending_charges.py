@@ -12,12 +12,12 @@ from rig.registry import key_store
 
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
-from gatekeeper.ledger.call import Amendment, Call, Outcome, PendingCharge, Position
+from gatekeeper.ledger.call import Amendment, CallRecord, Outcome, PendingCharge, Position
 from gatekeeper.ledger.journal import Journal
 
 
-def row(call_id: str, resource: str | None, begun_by: str | None = None) -> Call:
-    call = Call(id=call_id, started_at=1, method="POST", path="/\ud800", outcome=Outcome.OK)
+def row(call_id: str, resource: str | None, begun_by: str | None = None) -> CallRecord:
+    call = CallRecord(id=call_id, started_at=1, method="POST", path="/\ud800", outcome=Outcome.OK)
     call.pending = PendingCharge(begun_by=begun_by or call_id, resource=resource)
     return call
 
@@ -33,7 +33,7 @@ def shown(pending: PendingCharges) -> dict[str, str]:
 
 def test_a_charge_moves_on_until_it_is_settled() -> None:
     pending = PendingCharges(None, limit=1)  # type: ignore[arg-type]
-    pending.apply(Call(id="0", started_at=1, method="GET", path="/"))
+    pending.apply(CallRecord(id="0", started_at=1, method="GET", path="/"))
     pending.apply(row("1", "batches/b"))
     pending.apply(row("1", "files/f"))
     assert (shown(pending), pending.find("batches/b"), pending.surplus()) == ({"1": "files/f"}, None, [])

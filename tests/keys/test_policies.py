@@ -46,10 +46,10 @@ def batch(*requests: Any) -> dict[str, Any]:
     return {"batch": {"inputConfig": {"requests": {"requests": [{"request": each} for each in requests]}}}}
 
 
-def asked(action: str, body: object) -> AccessRequest:
+def request_summary(action: str, body: object) -> AccessRequest:
     """`body` None: one that is not understood."""
     named = read_request(json.dumps(body).encode()) if body is not None else RequestSummary(understood=False)
-    return AccessRequest(action, "m", "/path", billing_of(action), asked=named)
+    return AccessRequest(action, "m", "/path", billing_of(action), request_summary=named)
 
 
 def account(limits: Limits) -> Account:
@@ -125,7 +125,7 @@ CASES = [
 def test_a_policy_refuses_what_it_rules_out(
     limits: Limits, action: str, body: object, policy: str | None
 ) -> None:
-    assert reason(limits, asked(action, body)) == policy
+    assert reason(limits, request_summary(action, body)) == policy
 
 
 ALL = [
@@ -139,8 +139,8 @@ ALL = [
 @cases("limits", ALL)
 @cases("action", TEXTS)
 def test_what_is_not_seen_is_refused(limits: Limits, action: str) -> None:
-    assert reason(limits, asked(action, None)) is not None
-    assert reason(Limits(), asked(action, None)) is None
+    assert reason(limits, request_summary(action, None)) is not None
+    assert reason(Limits(), request_summary(action, None)) is None
 
 
 @cases("limits", ALL)
@@ -158,14 +158,14 @@ def test_what_is_not_seen_is_refused(limits: Limits, action: str) -> None:
     ],
 )
 def test_what_makes_nothing_is_not_asked(limits: Limits, action: str) -> None:
-    assert reason(limits, asked(action, None)) is None
+    assert reason(limits, request_summary(action, None)) is None
 
 
 @cases("action", ["embedContent", "predict", "openai.embeddings", "predictLongRunning"])
 def test_what_writes_no_text_has_a_tier_only(action: str) -> None:
     limits = Limits(max_searches=0, only_unstored=True, max_output_tokens=9, service_tiers=("standard",))
-    assert reason(limits, asked(action, {})) is None
-    assert reason(limits, asked(action, {"serviceTier": "flex"})) == "service_tiers"
+    assert reason(limits, request_summary(action, {})) is None
+    assert reason(limits, request_summary(action, {"serviceTier": "flex"})) == "service_tiers"
 
 
 # Every other method of Google's that may cost something is asked what it lets Google keep.
@@ -184,7 +184,9 @@ def test_every_method_that_may_cost_something_is_asked_unless_it_writes_no_text(
     asked_of = {
         row["action"]: reason(
             Limits(only_unstored=True),
-            AccessRequest(row["action"], None, "/path", Billing(row["billing"]), asked=RequestSummary()),
+            AccessRequest(
+                row["action"], None, "/path", Billing(row["billing"]), request_summary=RequestSummary()
+            ),
         )
         for row in rows
     }
@@ -194,7 +196,7 @@ def test_every_method_that_may_cost_something_is_asked_unless_it_writes_no_text(
 
 
 def test_an_action_without_a_name_is_asked() -> None:
-    request = AccessRequest(None, None, "/v1/%x", Billing.UNKNOWN, asked=RequestSummary())
+    request = AccessRequest(None, None, "/v1/%x", Billing.UNKNOWN, request_summary=RequestSummary())
     refusal = admit_body([account(Limits(only_unstored=True))], request, 0)
     assert refusal
     assert refusal.message == (

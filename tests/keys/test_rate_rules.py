@@ -6,8 +6,8 @@ from rig.cases import cases
 
 from gatekeeper.keys.account import Account, AccountId, NamedAccount
 from gatekeeper.keys.limits import NamedRecord
-from gatekeeper.keys.rate_rules import account_demands, model_demands, rate_refusal
-from gatekeeper.keys.rates import Demand, Exceeded, Rate, RateLimits
+from gatekeeper.keys.rate_rules import limits_of_accounts, limits_of_models, rate_refusal
+from gatekeeper.keys.rates import AppliedLimits, Exceeded, Rate, RateLimits
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.refusals import Reason
 
@@ -35,8 +35,8 @@ KEY, GROUP = AccountId("key", "key_1"), AccountId("group", "shop")
     ],
 )
 def test_the_rates_of_accounts(accounts, counts_tokens, demands):
-    found = account_demands(accounts, counts_tokens=counts_tokens)
-    assert found == [Demand(account, RateLimits(*limits)) for account, limits in demands]
+    found = limits_of_accounts(accounts, counts_tokens=counts_tokens)
+    assert found == [AppliedLimits(account, RateLimits(*limits)) for account, limits in demands]
 
 
 PRO, FLASH = KEY._replace(model="*-pro"), KEY._replace(model="models/*-flash")
@@ -59,8 +59,8 @@ PRO, FLASH = KEY._replace(model="*-pro"), KEY._replace(model="models/*-flash")
 def test_the_rates_of_models(models, counts_tokens, demands):
     own = key(model_rpm_limit={"*-pro": 5, "models/*-flash": 6}, model_tpm_limit={"models/*-flash": 7})
     accounts = [own, group(model_tpm_limit={"x": 1})]
-    found = model_demands(accounts, models, counts_tokens=counts_tokens)
-    assert found == [Demand(account, RateLimits(*limits)) for account, limits in demands]
+    found = limits_of_models(accounts, models, counts_tokens=counts_tokens)
+    assert found == [AppliedLimits(account, RateLimits(*limits)) for account, limits in demands]
 
 
 @cases(

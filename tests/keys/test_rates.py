@@ -15,13 +15,13 @@ from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.minute_window import EXACT, MINUTE, SECOND
 from gatekeeper.keys.rates import (
     FIRST_OUTPUT,
-    FORGOTTEN_AFTER,
-    Admitted,
-    Demand,
+    IDLE_EXPIRY,
+    AppliedLimits,
     Exceeded,
     ExpectedTokens,
     Rate,
     RateLimits,
+    RateReservation,
     Rates,
 )
 
@@ -29,17 +29,17 @@ KEY, GROUP = AccountId("key", "key_1"), AccountId("group", "g")
 MODEL = AccountId("key", "key_1", "*-flash")
 
 
-def demand(who: AccountId = KEY, **limits: int) -> Demand:
-    return Demand(who, RateLimits(**limits))
+def demand(who: AccountId = KEY, **limits: int) -> AppliedLimits:
+    return AppliedLimits(who, RateLimits(**limits))
 
 
-def admit(rates: Rates, now: int, *demands: Demand, prompt: int = 0, output: int | None = 0) -> Any:
+def admit(rates: Rates, now: int, *demands: AppliedLimits, prompt: int = 0, output: int | None = 0) -> Any:
     return rates.admit(demands, ExpectedTokens(prompt, output), now)
 
 
-def admitted(rates: Rates, now: int, *demands: Demand, **tokens: Any) -> Admitted:
+def admitted(rates: Rates, now: int, *demands: AppliedLimits, **tokens: Any) -> RateReservation:
     answer = admit(rates, now, *demands, **tokens)
-    assert isinstance(answer, Admitted)
+    assert isinstance(answer, RateReservation)
     return answer
 
 
@@ -199,7 +199,7 @@ def test_only_outputs_without_a_bound_tell_of_others():
 
 def test_what_was_learned_is_known_while_it_is_used():
     rates, tokens = Rates(), demand(tokens=100_000)
-    for now in range(0, 3 * FORGOTTEN_AFTER, FORGOTTEN_AFTER // 2):
+    for now in range(0, 3 * IDLE_EXPIRY, IDLE_EXPIRY // 2):
         admitted(rates, now, tokens, output=None).settle(90_000, 90_000, now)
         admitted(rates, now + 2 * MINUTE, demand(GROUP, tokens=10**9)).settle(0, 0, now)
     admitted(rates, now + 3 * MINUTE, tokens, prompt=20_000)
@@ -248,7 +248,7 @@ def test_what_is_idle_is_forgotten_and_what_runs_is_not():
         admitted(rates, number, demand(AccountId("key", str(number)), requests=5)).settle(0, 0, number)
     assert len(rates) == 101
 
-    late = 100 + FORGOTTEN_AFTER
+    late = 100 + IDLE_EXPIRY
     for number in range(100):
         admitted(rates, late + number, demand(KEY, requests=500))
     assert len(rates) == 2
@@ -301,7 +301,10 @@ class RatesMachine(RuleBasedStateMachine):
         output=st.one_of(st.none(), st.integers(0, 40)),
     )
     def call(self, names, prompt, output):
-        demands, expected = [Demand(name, LIMITS[name]) for name in names], ExpectedTokens(prompt, output)
+        demands, expected = (
+            [AppliedLimits(name, LIMITS[name]) for name in names],
+            ExpectedTokens(prompt, output),
+        )
         before = {name: self.used(name) for name in LIMITS}
         answer = self.rates.admit(demands, expected, self.now)
         if isinstance(answer, Exceeded):
@@ -320,7 +323,7 @@ class RatesMachine(RuleBasedStateMachine):
             assert LIMITS[refused.account].parallel == refused.limit
             return
         later = deepcopy(self.rates).admit(demands, expected, self.now + refused.wait)
-        assert isinstance(later, Admitted) or later.rate is Rate.PARALLEL
+        assert isinstance(later, RateReservation) or later.rate is Rate.PARALLEL
         early = deepcopy(self.rates).admit(demands, expected, self.now + refused.wait - 1)
         assert early == refused._replace(wait=1)
 
@@ -343,8 +346,8 @@ class RatesMachine(RuleBasedStateMachine):
         """Short calls of one model."""
         for _ in range(count):
             self.now += 7
-            answer = admit(self.rates, self.now, Demand(MODEL, LIMITS[MODEL]))
-            if isinstance(answer, Admitted):
+            answer = admit(self.rates, self.now, AppliedLimits(MODEL, LIMITS[MODEL]))
+            if isinstance(answer, RateReservation):
                 answer.settle(0, 0, self.now)
                 self.log.append(Logged(self.now, (MODEL,), {MODEL: 0}, None))
         self.check_limits((MODEL,))

@@ -24,7 +24,7 @@ from gatekeeper.ledger.call import (
     COLUMNS,
     START,
     Amendment,
-    Call,
+    CallRecord,
     Outcome,
     PendingCharge,
     Position,
@@ -44,12 +44,12 @@ AMENDED = {
 }  # fmt: skip
 
 
-def ended(**fields: object) -> Call:
-    call = Call(id=str(uuid_utils.uuid7()), started_at=1, method="POST", path="/", outcome=Outcome.OK)
+def ended(**fields: object) -> CallRecord:
+    call = CallRecord(id=str(uuid_utils.uuid7()), started_at=1, method="POST", path="/", outcome=Outcome.OK)
     return replace(call, pending=PendingCharge(begun_by=call.id, resource="batches/b"), **fields)
 
 
-def amended(call: Call, **fields: object) -> Amendment:
+def amended(call: CallRecord, **fields: object) -> Amendment:
     return Amendment(call=replace(call, pending=None, **fields))
 
 
@@ -144,7 +144,7 @@ def test_each_row_has_its_last_amendment_once_whenever_the_process_is_killed(
 ) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
-        journal, calls, costs = Journal(folder), list[Call](), dict[str, int | None]()
+        journal, calls, costs = Journal(folder), list[CallRecord](), dict[str, int | None]()
         projection, position = Projection(folder), START
 
         def read() -> Position:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rig.analytics import Analytics
 from rig.cases import cases
 
-from gatekeeper.ledger.analytics.code_pages import drop_code_pages
+from gatekeeper.ledger.analytics.executable_pages import drop_executable_pages
 from gatekeeper.ledger.analytics.messages import (
     ADDED_COLUMNS,
     SEARCHES_NOT_KEPT,
@@ -31,7 +31,7 @@ from gatekeeper.ledger.analytics.messages import (
 )
 from gatekeeper.ledger.analytics.queries import MAX_UNPRICED_MODELS
 from gatekeeper.ledger.analytics.sql_guard import SqlError, execute_select
-from gatekeeper.ledger.call import COLUMNS, Call, Outcome, Position, call_document
+from gatekeeper.ledger.call import COLUMNS, CallRecord, Outcome, Position, call_document
 from gatekeeper.ledger.filters import parse
 from gatekeeper.money import usd
 from gatekeeper.times import to_micros
@@ -46,8 +46,8 @@ def asked(analytics: Analytics, query: str) -> dict[str, Any]:
         return execute_select(con, query, 1000, 20.0)
 
 
-def made(number: int, **known: Any) -> Call:
-    call = Call(
+def made(number: int, **known: Any) -> CallRecord:
+    call = CallRecord(
         id=f"019a1b2c-0000-7000-8000-{number:012x}",
         started_at=to_micros(NOON) + number,
         key_id="tok1",
@@ -62,11 +62,11 @@ def made(number: int, **known: Any) -> Call:
     return call
 
 
-def placed(calls: list[Call], start: int = 1) -> list[tuple[Position, Call]]:
+def placed(calls: list[CallRecord], start: int = 1) -> list[tuple[Position, CallRecord]]:
     return [(Position(1, number), call) for number, call in enumerate(calls, start)]
 
 
-def several(first: int, last: int) -> list[tuple[Position, Call]]:
+def several(first: int, last: int) -> list[tuple[Position, CallRecord]]:
     return placed([made(number) for number in range(first, last + 1)], first)
 
 
@@ -204,12 +204,12 @@ KILLED = """
     import os, random, signal, sys, time
     from pathlib import Path
     from gatekeeper.ledger.analytics.projection import Projection as Analytics
-    from gatekeeper.ledger.call import Call, Position
+    from gatekeeper.ledger.call import CallRecord, Position
 
     folder = Path(sys.argv[1])
 
     def made(n):
-        return Call(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/")
+        return CallRecord(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/")
 
     def live(calls, batch):
         analytics = Analytics(folder)
@@ -277,14 +277,14 @@ FULL = """
     from pathlib import Path
     from gatekeeper.ledger.analytics.messages import FileUnusable
     from gatekeeper.ledger.analytics.projection import Projection as Analytics
-    from gatekeeper.ledger.call import Call, Position
+    from gatekeeper.ledger.call import CallRecord, Position
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     analytics = Analytics(Path(sys.argv[1]))
     last = 0
 
     def made(n):
-        return Call(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/" * 500)
+        return CallRecord(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/" * 500)
 
     def add(count):
         global last
@@ -505,7 +505,7 @@ def test_released_code_leaves_memory(analytics: Analytics) -> None:
     analytics.spend(["tag"])
     used = resident()
     analytics.release()
-    drop_code_pages("_duckdb")
+    drop_executable_pages("_duckdb")
     assert resident() < used - 5_000
 
 
@@ -515,7 +515,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=8)
 counts = st.none() | st.integers(0, 2**63 - 1)
 spans = st.none() | st.floats(0, 1e9)
 calls = st.builds(
-    Call,
+    CallRecord,
     id=st.uuids(version=4).map(str),
     started_at=st.integers(0, 4_102_444_800_000_000),
     duration_ms=spans,
@@ -566,7 +566,9 @@ def plain(call: dict[str, Any]) -> dict[str, Any]:
 
 @settings(max_examples=5, deadline=None)
 @given(known=st.lists(calls, min_size=1, max_size=6, unique_by=lambda call: call.id))
-def test_a_call_comes_out_as_it_went_in(known: list[Call], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_call_comes_out_as_it_went_in(
+    known: list[CallRecord], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     analytics = Analytics(tmp_path_factory.mktemp("rows"))
     analytics.add(placed(known))
     from_memory = [plain(call) for call in analytics.calls()]
@@ -864,7 +866,7 @@ def test_an_unknown_zone_is_refused(tmp_path: Path) -> None:
 
 @settings(max_examples=5, deadline=None)
 @given(known=st.lists(calls, max_size=8, unique_by=lambda call: call.id))
-def test_the_total_is_exact(known: list[Call], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_total_is_exact(known: list[CallRecord], tmp_path_factory: pytest.TempPathFactory) -> None:
     analytics = Analytics(tmp_path_factory.mktemp("total"))
     analytics.add(placed(known))
     total = analytics.spend(["tag"])["total"]
@@ -914,7 +916,7 @@ def test_a_row_that_duckdb_refuses_loses_its_texts_and_stops_no_other(
     assert [row["tags"] for row in found.values()].count(["a"]) == 199
     bare = found[calls[76].id]
     assert bare == call_document(
-        Call(
+        CallRecord(
             id=calls[76].id,
             started_at=calls[76].started_at,
             key_id="tok1",

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from gatekeeper.data_dir import ANALYTICS_FILE as NAME
 from gatekeeper.ledger.analytics.pending_rows import BATCH_ROWS
 from gatekeeper.ledger.analytics.worker import LENT, UNUSABLE
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.ledger import Ledger
 
@@ -31,7 +31,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 def made(ledger: Ledger, count: int = 1) -> list[str]:
     """The ids of so many finished calls, oldest first."""
     calls = [
-        Call(id=str(uuid_utils.uuid7()), started_at=number, method="POST", path="/", outcome=Outcome.OK)
+        CallRecord(id=str(uuid_utils.uuid7()), started_at=number, method="POST", path="/", outcome=Outcome.OK)
         for number in range(count)
     ]
     for call in calls:

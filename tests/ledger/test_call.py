@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.ledger.call import COLUMNS, Call, Outcome, call_document
+from gatekeeper.ledger.call import COLUMNS, CallRecord, Outcome, call_document
 from gatekeeper.times import iso
 
 # The contract's table, in its order, and one column more.
@@ -33,7 +33,7 @@ def test_the_columns_are_the_contracts() -> None:
 
 
 def test_every_column_is_a_field_of_a_call() -> None:
-    fields = {"cost_usd" if name == "cost_pico" else name for name in Call.__struct_fields__}
+    fields = {"cost_usd" if name == "cost_pico" else name for name in CallRecord.__struct_fields__}
     in_journal_only = {"charged_pico", "continuations", "pending", "made", "group"}
     assert fields == {*COLUMNS, *in_journal_only}
 
@@ -51,8 +51,8 @@ def test_the_outcomes_are_the_contracts() -> None:
     ]
 
 
-def call(**fields: object) -> Call:
-    return Call(**{"id": "1", "started_at": 0, "method": "GET", "path": "/v1beta/models", **fields})  # pyright: ignore[reportArgumentType]
+def call(**fields: object) -> CallRecord:
+    return CallRecord(**{"id": "1", "started_at": 0, "method": "GET", "path": "/v1beta/models", **fields})  # pyright: ignore[reportArgumentType]
 
 
 @cases(

@@ -16,14 +16,14 @@ from rig.examples import examples
 
 from gatekeeper.ledger.analytics.call_pages import SORTS, parse_order, split_page
 from gatekeeper.ledger.analytics.messages import CursorError, SortError
-from gatekeeper.ledger.call import COLUMNS, Call, Position
+from gatekeeper.ledger.call import COLUMNS, CallRecord, Position
 
 # Few values, so that many calls have the same.
 texts = st.none() | st.sampled_from(["", "a", "B", "ä", "😀", "a\nb", '"'])
 numbers = st.none() | st.sampled_from([0, 1, 2**53 + 1])
 spans = st.none() | st.sampled_from([0.0, 0.1, 0.30000000000000004, 1e12])
 calls = st.builds(
-    Call,
+    CallRecord,
     id=st.uuids(version=4).map(str),
     started_at=st.just(1),
     duration_ms=spans,
@@ -69,7 +69,9 @@ def key_of(sort: str) -> Any:
     st.lists(sorts, min_size=8, max_size=8),
     st.integers(1, 5),
 )
-def test_pages_hold_each_call_once_in_their_order(known: list[Call], asked: list[str], limit: int) -> None:
+def test_pages_hold_each_call_once_in_their_order(
+    known: list[CallRecord], asked: list[str], limit: int
+) -> None:
     with TemporaryDirectory() as folder:
         analytics = Analytics(Path(folder))
         analytics.add([(Position(1, number), call) for number, call in enumerate(known, 1)])
@@ -92,7 +94,7 @@ def test_any_text_is_a_cursor_or_refused_as_one(tmp_path: Path) -> None:
         [
             (
                 Position(1, 1),
-                Call(id="019a1b2c-0000-7000-8000-000000000001", started_at=1, method="GET", path="/"),
+                CallRecord(id="019a1b2c-0000-7000-8000-000000000001", started_at=1, method="GET", path="/"),
             )
         ]
     )

@@ -11,7 +11,7 @@ import uuid_utils
 from trio.testing import MockClock
 
 from gatekeeper.ledger import consumers
-from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.ledger.consumers import INITIAL_BACKOFF, Batch
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.ledger import Ledger
@@ -54,7 +54,7 @@ class Keeper(Sink):
 def end(ledger: Ledger, count: int = 1) -> list[str]:
     ids = [str(uuid_utils.uuid7()) for _ in range(count)]
     for call_id in ids:
-        ledger.end(Call(id=call_id, started_at=1, method="POST", path="/" * 300, outcome=Outcome.OK))
+        ledger.end(CallRecord(id=call_id, started_at=1, method="POST", path="/" * 300, outcome=Outcome.OK))
     return ids
 
 

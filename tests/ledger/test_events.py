@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from rig.cases import cases
 from trio.testing import wait_all_tasks_blocked
 
-from gatekeeper.ledger.call import Call, Outcome, call_document, memory_size
+from gatekeeper.ledger.call import CallRecord, Outcome, call_document, memory_size
 from gatekeeper.ledger.events import CallEvent, Event, EventStream, Gap, Kind, Subscription, Tick, encode_sse
 
 FIRST = 1_764_000_000_000_000
 
 
-def a_call(number: int = 1, **fields: object) -> Call:
+def a_call(number: int = 1, **fields: object) -> CallRecord:
     return msgspec.structs.replace(
-        Call(id=f"call-{number}", started_at=number, method="POST", path="/v1beta/models/m:generateContent"),
+        CallRecord(
+            id=f"call-{number}", started_at=number, method="POST", path="/v1beta/models/m:generateContent"
+        ),
         **fields,
     )
 
@@ -27,7 +29,7 @@ def live_from(first_id: int = FIRST, capacity: int = 10_000) -> EventStream:
     return EventStream(capacity, now=lambda: first_id / 1_000_000)
 
 
-def publish(live: EventStream, kind: Kind, call: Call) -> None:
+def publish(live: EventStream, kind: Kind, call: CallRecord) -> None:
     live.publish(kind, call, memory_size(call))
 
 
@@ -112,7 +114,7 @@ async def test_a_filter_that_passes_nothing_does_not_hold_up_the_event_loop() ->
     live = live_from()
     looked_at = 0
 
-    def none(_: Call) -> bool:
+    def none(_: CallRecord) -> bool:
         nonlocal looked_at
         looked_at += 1
         return False

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.ledger.call import COLUMNS, Call, memory_size, truncate_fields
+from gatekeeper.ledger.call import COLUMNS, CallRecord, memory_size, truncate_fields
 from gatekeeper.ledger.journal_record import encode_end
 
 TEXTS = [name for name, kind in COLUMNS.items() if kind == "VARCHAR" and name != "outcome"]
@@ -18,8 +18,8 @@ LONGEST = {
 }  # fmt: skip
 
 
-def a_call(**known: Any) -> Call:
-    return msgspec.structs.replace(Call(id="1", started_at=1, method="POST", path="/"), **known)
+def a_call(**known: Any) -> CallRecord:
+    return msgspec.structs.replace(CallRecord(id="1", started_at=1, method="POST", path="/"), **known)
 
 
 @cases("name", TEXTS)

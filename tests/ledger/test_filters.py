@@ -15,15 +15,15 @@ from rig.analytics import Analytics
 from rig.cases import cases
 from rig.examples import examples
 
-from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.ledger.filters import FIELDS, Filter, FilterError, parse
 from gatekeeper.times import to_micros
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
-def finished(**known: object) -> Call:
-    call = Call(
+def finished(**known: object) -> CallRecord:
+    call = CallRecord(
         id="019a1b2c-0000-7000-8000-000000000001",
         started_at=to_micros(NOW - timedelta(minutes=30)),
         duration_ms=2_500.0,
@@ -326,7 +326,7 @@ maybe_number = st.none() | st.sampled_from(NUMBERS)
 maybe_span = st.none() | st.sampled_from(SPANS)
 
 calls = st.builds(
-    Call,
+    CallRecord,
     id=st.uuids(version=4).map(str),
     started_at=st.sampled_from([to_micros(NOW) - back for back in (0, 1, 3_600_000_000, 10**15, 10**16)]),
     duration_ms=maybe_span,
@@ -422,7 +422,7 @@ def test_the_file_finds_what_memory_finds_for_all_of_these(tmp_path: Path) -> No
     st.lists(calls, min_size=1, max_size=12, unique_by=lambda call: call.id),
     st.lists(filters, min_size=20, max_size=20),
 )
-def test_memory_and_file_find_the_same_calls(known: list[Call], asked: list[str]) -> None:
+def test_memory_and_file_find_the_same_calls(known: list[CallRecord], asked: list[str]) -> None:
     with TemporaryDirectory() as folder:
         analytics = Analytics(Path(folder))
         analytics.add([(Position(1, number), call) for number, call in enumerate(known, 1)])

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from rig.disk import disk_ends_at
 from rig.rotation import rotate
 
-from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.journal_reader import read_entries
 from gatekeeper.ledger.segments import NewerJournalError
@@ -31,21 +31,21 @@ START = Position(0, 0)
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and memory files with seals")
 
 
-def running(number: int) -> Call:
-    return Call(
+def running(number: int) -> CallRecord:
+    return CallRecord(
         id=f"call-{number}", started_at=number, method="POST", path="/v1beta/models/m:generateContent"
     )
 
 
-def finished(number: int) -> Call:
+def finished(number: int) -> CallRecord:
     return msgspec.structs.replace(
         running(number), outcome=Outcome.OK, status=200, duration_ms=1.5, cost_pico=number, total_tokens=7
     )
 
 
-def all_ends(journal: Journal, position: Position = START, page: int = 1000) -> list[Call]:
+def all_ends(journal: Journal, position: Position = START, page: int = 1000) -> list[CallRecord]:
     """Checks too that the files say what the journal may have had in memory."""
-    calls: list[Call] = []
+    calls: list[CallRecord] = []
     while True:
         start = journal.clamp(position)
         found, position = journal.read(position, page)
@@ -71,7 +71,7 @@ def lines_on_disk(*paths: Path) -> list[dict]:
     return found
 
 
-def ids(calls: list[Call]) -> list[str]:
+def ids(calls: list[CallRecord]) -> list[str]:
     return [call.id for call in calls]
 
 
@@ -102,7 +102,7 @@ def test_a_pretty_printed_usage_stays_on_its_line_and_means_the_same(tmp_path: P
 
 @pytest.mark.parametrize("write", [Journal.begin, Journal.end])
 def test_text_that_is_no_unicode_costs_its_odd_characters_only(
-    tmp_path: Path, write: Callable[[Journal, Call], object]
+    tmp_path: Path, write: Callable[[Journal, CallRecord], object]
 ) -> None:
     call = running(1)
     call.key_alias, call.tags = "team-\ud800", ["a\udc80"]
@@ -595,7 +595,7 @@ class PowerLoss(RuleBasedStateMachine):
         self.durably_begun: set[str] = set()
         self.durably_ended: set[str] = set()
         self.fates: dict[str, Outcome] = {}  # of the calls of earlier lives
-        self.rows: list[list[Call]] = [[], []]
+        self.rows: list[list[CallRecord]] = [[], []]
         self.marks = [START, START]
         self.journal = self.new_journal()
 
@@ -695,7 +695,7 @@ TestPowerLoss.settings = settings(max_examples=40, stateful_step_count=25, deadl
 WRITER = """
 import sys, threading, time
 from pathlib import Path
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.ledger.journal import Journal
 
 journal = Journal(Path(sys.argv[1]), segment_bytes=20_000)
@@ -710,7 +710,7 @@ threading.Thread(target=keep_syncing, daemon=True).start()
 number = 0
 while True:
     number += 1
-    call = Call(id=f"{sys.argv[2]}-{number}", started_at=number, method="GET", path="/")
+    call = CallRecord(id=f"{sys.argv[2]}-{number}", started_at=number, method="GET", path="/")
     journal.begin(call)
     print("begun", call.id, flush=True)
     if number % 3:
@@ -748,6 +748,6 @@ def test_what_is_inherited(tmp_path: Path) -> None:
     first.close()
     second = Journal(tmp_path)
     assert not second.has_earlier_records, "a header is nothing to tell"
-    second.begin(Call(id="a", started_at=1, method="GET", path="/"))
+    second.begin(CallRecord(id="a", started_at=1, method="GET", path="/"))
     second.close()
     assert Journal(tmp_path).has_earlier_records

@@ -9,7 +9,7 @@ import pytest
 import trio
 from rig.disk import disk_ends_at
 
-from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.ledger.ledger import SYNC_INTERVAL, Ledger
 
 
@@ -21,7 +21,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 def end(ledger: Ledger, name: str) -> None:
-    ledger.end(Call(id=name, started_at=1, method="POST", path="/", outcome=Outcome.OK))
+    ledger.end(CallRecord(id=name, started_at=1, method="POST", path="/", outcome=Outcome.OK))
 
 
 async def test_a_full_disk_that_a_call_finds_is_told_once_and_so_is_its_end(

@@ -11,7 +11,7 @@ import pytest
 from rig.disk import fill, small_disk
 
 from gatekeeper.ledger import segments
-from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.ledger.journal import PREALLOCATE_BYTES, Journal
 from gatekeeper.ledger.segments import records, segment_numbers
 
@@ -22,8 +22,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
-def a_call(name: str, outcome: Outcome | None = None) -> Call:
-    return Call(id=name, started_at=1, method="POST", path="/" * 1000, outcome=outcome)
+def a_call(name: str, outcome: Outcome | None = None) -> CallRecord:
+    return CallRecord(id=name, started_at=1, method="POST", path="/" * 1000, outcome=outcome)
 
 
 def on_disk(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rig.disk import disk_ends_at
 
 from gatekeeper.ledger.analytics.messages import encode_row
-from gatekeeper.ledger.call import Amendment, Call, JournalEntry, Outcome, Position
+from gatekeeper.ledger.call import Amendment, CallRecord, JournalEntry, Outcome, Position
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.journal_reader import read_entries
 
@@ -20,9 +20,9 @@ USAGES = [None, b"{}", b'{\n  "promptTokenCount": 3,\r\n "x": "\xc3\xa4"}']
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> Call:
+def calls(draw: st.DrawFn) -> CallRecord:
     usage = draw(st.sampled_from(USAGES))
-    return Call(
+    return CallRecord(
         id=draw(st.uuids()).hex,
         started_at=draw(st.integers(0, 2**62)),
         duration_ms=draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
@@ -57,8 +57,8 @@ def test_rows_are_the_same_from_memory_and_from_files(written: list[JournalEntry
     assert [row(*entry) for entry in in_memory] == [row(*entry) for entry in in_files]
 
 
-def call(number: int) -> Call:
-    return Call(id=f"call-{number}", started_at=number, method="POST", path="/", outcome=Outcome.OK)
+def call(number: int) -> CallRecord:
+    return CallRecord(id=f"call-{number}", started_at=number, method="POST", path="/", outcome=Outcome.OK)
 
 
 def test_memory_has_a_few_and_what_it_has_dropped_is_in_the_files(tmp_path: Path) -> None:

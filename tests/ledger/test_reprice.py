@@ -22,11 +22,11 @@ from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import FileUnusable
 from gatekeeper.ledger.analytics.reprice import HAS_FAILED, Run, reprice
 from gatekeeper.ledger.analytics.reprice_report import Report
-from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING_VIDEOS, SUM_DIFFERS, SUMS_INCOMPLETE
-from gatekeeper.pricing.estimate import estimate
 from gatekeeper.pricing.row import has_failed
+from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.startup import load_catalogue
 from gatekeeper.times import to_micros
 
@@ -62,7 +62,7 @@ def test_sql_and_python_agree_on_what_has_failed() -> None:
     assert [failed for (failed,) in rows] == [has_failed(*case) for case in cases]
 
 
-def call(number: int, **known: Any) -> Call:
+def call(number: int, **known: Any) -> CallRecord:
     """A call that cost a dollar by an old catalogue, and 0.004 USD by the new one."""
     usual = {
         "id": f"019a1b2c-0000-7000-8000-{number:012x}",
@@ -80,7 +80,7 @@ def call(number: int, **known: Any) -> Call:
         "cost_pico": 10**12,
         "price_version": "old",
     }
-    return Call(**usual | known)
+    return CallRecord(**usual | known)
 
 
 class File:
@@ -89,7 +89,7 @@ class File:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def add(self, *calls: Call) -> None:
+    def add(self, *calls: CallRecord) -> None:
         analytics = Analytics(self.folder)
         try:
             start = analytics.watermark() or Position(0, 0)
@@ -323,7 +323,7 @@ def test_the_differences_are_told_by_key_end_user_and_window(file: File) -> None
 
 
 def test_a_cost_takes_the_place_of_the_estimate_that_the_budget_was_charged(file: File) -> None:
-    guess = estimate(
+    guess = worst_case(
         catalogue(), model="text", model_version=None, usage=Usage(prompt=7), at=NOON, tier="standard",
         action="generateContent", request_bytes=None,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from rig.analytics import Analytics
 from rig.cases import cases
 from rig.examples import examples
 
-from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.ledger.filters import parse
 from gatekeeper.times import from_micros
 from tui.widgets import filter_line
@@ -71,7 +71,7 @@ def added(analytics: Analytics, calls: list[Made]) -> str:
     batch = next(NUMBERS)
     for made in calls:
         number = next(NUMBERS)
-        call = Call(
+        call = CallRecord(
             id=f"019a1b2c-0000-7000-8000-{number:012x}",
             started_at=MONDAY + made.hour * HOUR,
             method="POST",
@@ -168,7 +168,7 @@ def test_each_group_has_a_term_that_finds_exactly_its_calls(analytics: Analytics
     ]
     batch = added(analytics, [])
     calls = [
-        Call(
+        CallRecord(
             id=f"019a1b2c-0000-7000-8000-{next(NUMBERS):012x}",
             started_at=MONDAY,
             method="POST",

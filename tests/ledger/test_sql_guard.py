@@ -17,15 +17,15 @@ from rig.cases import cases
 
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.sql_guard import SqlError, run_redacted
-from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.ledger.call import CallRecord, Outcome, Position
 
 Sql = Callable[..., dict[str, Any]]
 
 FILE = "gatekeeper.duckdb"
 
 
-def made(number: int, **known: Any) -> Call:
-    return Call(
+def made(number: int, **known: Any) -> CallRecord:
+    return CallRecord(
         id=f"019a1b2c-0000-7000-8000-{number:012x}",
         started_at=1_795_521_600_000_000 + number,
         method="POST",

@@ -13,13 +13,13 @@ from rig.cases import cases
 from gatekeeper.gemini.actions import EMBEDDING, IMAGE_ACTIONS, OPENAI_EMBEDDING
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.bound import USUAL_OUTPUT, Asked, Bound, bound
-from gatekeeper.pricing.estimate import (
+from gatekeeper.pricing.quote import quote
+from gatekeeper.pricing.worst_case import (
     DEFAULT_QUERY_COUNT,
     MAX_OUTPUT_TOKENS,
     MAX_PROMPT_TOKENS,
     highest_prices,
 )
-from gatekeeper.pricing.quote import quote
 from gatekeeper.startup import load_catalogue
 
 CATALOGUE = load_catalogue()

@@ -10,7 +10,7 @@ from gatekeeper.pricing.cost_notes import (
     is_priced_by_usage,
     with_budget_note,
 )
-from gatekeeper.pricing.estimate import reserved_note
+from gatekeeper.pricing.worst_case import reserved_note
 
 BUDGET = f"{BUDGET_NOTE} 0.25 USD, what was reserved for it"
 

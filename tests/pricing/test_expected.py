@@ -12,8 +12,8 @@ from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import is_priced_by_usage
-from gatekeeper.pricing.estimate import MAX_OUTPUT_TOKENS, MAX_PROMPT_TOKENS
 from gatekeeper.pricing.expected import RequestSize, expected_quote, expected_usage
+from gatekeeper.pricing.worst_case import MAX_OUTPUT_TOKENS, MAX_PROMPT_TOKENS
 from gatekeeper.startup import load_catalogue
 
 AT = datetime(2026, 1, 15, tzinfo=UTC)

@@ -12,8 +12,8 @@ from rig.examples import examples
 
 from gatekeeper.gemini.growing_usage import growing_usage
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.pricing.estimate import estimate
 from gatekeeper.pricing.stream_cost import StreamCost
+from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.startup import load_catalogue
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -23,7 +23,7 @@ MODELS = sorted({name for model in SHIPPED.models() for name in model.ids if "*"
 
 
 def calculated(model: str, action: str, usage: bytes) -> int:
-    return estimate(
+    return worst_case(
         SHIPPED, model=model, model_version=None, usage=read_usage(usage), at=AT, tier="standard",
         action=action, request_bytes=None,
     ).pico  # fmt: skip

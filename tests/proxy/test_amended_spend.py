@@ -14,30 +14,30 @@ from rig.examples import examples
 
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.google_keys import GoogleKeys
+from gatekeeper.keys.journal_consumer import KeyStoreProjection, charge_of, correction
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.batch import Batch
-from gatekeeper.ledger.call import Amendment, Call, Outcome
+from gatekeeper.ledger.call import Amendment, CallRecord, Outcome
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.proxy.key_spend import KeySpend, correction, settlement
 
 SECOND = 10**6
 
 
 def test_what_an_amendment_changes() -> None:
-    call = Call(id="1", started_at=5, duration_ms=1.0, method="POST", path="/", key_id="k", cost_pico=7)
+    call = CallRecord(id="1", started_at=5, duration_ms=1.0, method="POST", path="/", key_id="k", cost_pico=7)
     amendment = Amendment(call=call, charged_before=100, estimated_before=True)
     assert correction(amendment) == (
-        Settlement("k", -100, 1005, estimated=True),
-        Settlement("k", 7, 1005),
+        AccountCharge("k", -100, 1005, estimated=True),
+        AccountCharge("k", 7, 1005),
     )
     assert correction(Amendment(call=replace(call, key_id=None))) == ()
 
@@ -70,18 +70,18 @@ async def replay_steps(steps: list[tuple[str, int]]) -> None:
         follower.replaying = False
         _, state = await registry.create(KeyFields({}), now=SECOND, by="test")
         key = state.record.token_id
-        charges: dict[str, Call] = {}
+        charges: dict[str, CallRecord] = {}
         for number, (step, value) in enumerate(steps):
             if step == "end":
-                call = Call(id=str(number), started_at=2 * SECOND, method="POST", path="/", key_id=key)
+                call = CallRecord(id=str(number), started_at=2 * SECOND, method="POST", path="/", key_id=key)
                 call = replace(call, outcome=Outcome.OK, charged_pico=value)
                 charges[call.id] = call
                 journal.end(call)
-                registry.settle(present(settlement(call)))
+                registry.settle(present(charge_of(call)))
             elif step == "amend" and charges:
                 before = charges[min(charges)]
                 call = replace(before, charged_pico=None, cost_pico=value)
-                old = present(settlement(before))
+                old = present(charge_of(before))
                 amendment = Amendment(call=call, charged_before=old.cost_pico, estimated_before=old.estimated)
                 charges[call.id] = call
                 journal.amend(amendment)
@@ -103,22 +103,24 @@ async def replay_steps(steps: list[tuple[str, int]]) -> None:
         store.close()
 
 
-async def opened(registry: KeyRegistry, store: SqliteKeyStore) -> KeySpend:
+async def opened(registry: KeyRegistry, store: SqliteKeyStore) -> KeyStoreProjection:
     pending = PendingCharges(SqlitePendingStore(store))
     await pending.load()
     decodes = LongDecodes(SqliteContinuationStore(store))
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
     searches = SqliteFreeSearchStore(store)
-    return KeySpend(registry, decodes, searches, pending, owners, GoogleKeys(()), await registry.load())
+    return KeyStoreProjection(
+        registry, decodes, searches, pending, owners, GoogleKeys(()), await registry.load()
+    )
 
 
-async def consume_all(journal: Journal, follower: KeySpend) -> None:
+async def consume_all(journal: Journal, follower: KeyStoreProjection) -> None:
     entries, end = journal.read(follower.watermark, 1000)
     await follower.consume(Batch(follower.watermark, entries, end))
 
 
-def sums(calls: dict[str, Call]) -> tuple[int, int]:
-    charges = [present(settlement(call)) for call in calls.values()]
+def sums(calls: dict[str, CallRecord]) -> tuple[int, int]:
+    charges = [present(charge_of(call)) for call in calls.values()]
     estimates = sum(charge.cost_pico for charge in charges if charge.estimated)
     return sum(charge.cost_pico for charge in charges), estimates
 

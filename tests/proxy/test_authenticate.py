@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rig.cases import cases
 
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, extract_credential, fill_in
 from gatekeeper.proxy.carrier import RequestHead
 
@@ -114,7 +114,7 @@ def test_the_tags_of_a_key_come_before_those_of_the_request(
     of_key: tuple[str, ...], of_request: list[str], expected: list[str]
 ) -> None:
     record = KeyRecord(token_id="key_1", secret_hash="", key_name="", tags=of_key, created_at=0, updated_at=0)
-    row = Call(id="1", started_at=0, method="POST", path="/", tags=of_request)
+    row = CallRecord(id="1", started_at=0, method="POST", path="/", tags=of_request)
     fill_in(row, KeyState(record=record))
     assert row.tags == expected
 

@@ -19,7 +19,7 @@ from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 
 from gatekeeper.gemini.cached_content import CachedContent
-from gatekeeper.ledger.call import Call, Outcome, PendingCharge
+from gatekeeper.ledger.call import CallRecord, Outcome, PendingCharge
 from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
 from gatekeeper.proxy.cache_storage import PERIOD, SECOND, is_due, storage_begun, storage_rows
 from gatekeeper.startup import load_catalogue
@@ -32,16 +32,18 @@ HOUR_PICO = 10**12  # 1,000,000 tokens of 2.5 Flash: a dollar an hour
 MILLION = 10**6
 
 
-def made(created: int = NOON, expires: int = NOON + PERIOD, tokens: int = MILLION) -> Call:
+def made(created: int = NOON, expires: int = NOON + PERIOD, tokens: int = MILLION) -> CallRecord:
     """The row of a creation."""
-    call = Call(id="0", started_at=created, method="POST", path="/", model="gemini-2.5-flash", key_id="k")
+    call = CallRecord(
+        id="0", started_at=created, method="POST", path="/", model="gemini-2.5-flash", key_id="k"
+    )
     content = CachedContent(name=NAME, tokens=tokens, created_at=created, expires_at=expires)
     return replace(call, pending=storage_begun(call, content), outcome=Outcome.OK, tags=["a"])
 
 
-def accrued(state: Call, *moments: int, deleted: bool = False) -> list[Call]:
+def accrued(state: CallRecord, *moments: int, deleted: bool = False) -> list[CallRecord]:
     """The rows of a process that looks at these times; with `deleted` the last is that of the deletion."""
-    rows: list[Call] = []
+    rows: list[CallRecord] = []
     for number, now in enumerate(moments, 1):
         for row in storage_rows(state, now, CATALOGUE, ended=deleted and number == len(moments)):
             state = row
@@ -49,7 +51,7 @@ def accrued(state: Call, *moments: int, deleted: bool = False) -> list[Call]:
     return rows
 
 
-def seconds(rows: list[Call]) -> list[float]:
+def seconds(rows: list[CallRecord]) -> list[float]:
     return [(row.billed_units or {})[CACHE_TOKEN_SECONDS] / MILLION for row in rows if row.billed_units]
 
 
@@ -125,7 +127,7 @@ def test_it_is_due_each_hour_and_when_it_expires() -> None:
     assert [is_due(state, NOON + at) for at in (0, PERIOD - 1, PERIOD)] == [False, False, True]
     (hour,) = accrued(state, NOON + PERIOD)
     assert [is_due(hour, NOON + PERIOD + at) for at in (0, SECOND)] == [False, True]
-    assert not is_due(Call(id="1", started_at=1, method="", path=""), NOON)
+    assert not is_due(CallRecord(id="1", started_at=1, method="", path=""), NOON)
 
 
 def test_without_a_price_it_is_unknown_and_says_so() -> None:

@@ -15,6 +15,7 @@ from rig.examples import examples
 from gatekeeper.gemini.cached_content import CachedContent
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.google_keys import GoogleKeys
+from gatekeeper.keys.journal_consumer import KeyStoreProjection, charge_of
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
@@ -25,12 +26,11 @@ from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.batch import Batch
-from gatekeeper.ledger.call import START, Amendment, Call, Outcome, PendingCharge
+from gatekeeper.ledger.call import START, Amendment, CallRecord, Outcome, PendingCharge
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.proxy.cache_storage import PERIOD, SECOND, storage_begun
-from gatekeeper.proxy.deferred import DeferredCharges
-from gatekeeper.proxy.key_spend import KeySpend, settlement
+from gatekeeper.proxy.charge_completion import ChargeCompletion
 from gatekeeper.startup import load_catalogue
 
 CATALOGUE = load_catalogue()
@@ -58,27 +58,27 @@ class World:
         searches = SqliteFreeSearchStore(self.store)
         owners = Owners(SqliteOwnerStore(self.store), self.registry.sharing, shows_unowned=False)
         watermark = await self.registry.load()
-        self.spend = KeySpend(
+        self.spend = KeyStoreProjection(
             self.registry, decodes, searches, self.pending, owners, GoogleKeys(()), watermark
         )
         await self.consume(1000)
         self.spend.replaying = False
         errors = RateLimitedLog("failed")
-        self.deferred = DeferredCharges(self.pending, self.ledger, self.registry, errors)
+        self.deferred = ChargeCompletion(self.pending, self.ledger, self.registry, errors)
 
     async def consume(self, limit: int) -> None:
         entries, end = self.ledger.journal.read(self.spend.watermark, limit)
         await self.spend.consume(Batch(self.spend.watermark, entries, end))
 
-    def end(self, call: Call) -> None:
+    def end(self, call: CallRecord) -> None:
         self.ledger.end(call)
-        charge = settlement(call)
+        charge = charge_of(call)
         assert charge is not None
         self.registry.settle(charge)
         self.deferred.call_ended(call, None, CATALOGUE, is_complete=True)
 
-    def call(self, number: int) -> Call:
-        call = Call(id=str(number), started_at=self.now, method="POST", path="/", key_id=self.key)
+    def call(self, number: int) -> CallRecord:
+        call = CallRecord(id=str(number), started_at=self.now, method="POST", path="/", key_id=self.key)
         return replace(call, model="gemini-2.5-flash", outcome=Outcome.OK)
 
     async def step(self, number: int, kind: str, value: int) -> None:
@@ -109,9 +109,9 @@ class World:
         elif kind == "kill":
             await self.start()
 
-    def storage(self) -> list[Call]:
+    def storage(self) -> list[CallRecord]:
         """The rows of storage as a reader of the whole journal has them."""
-        rows: dict[str, Call] = {}
+        rows: dict[str, CallRecord] = {}
         for _, entry in self.ledger.journal.read(START, 10_000)[0]:
             call = entry.call if isinstance(entry, Amendment) else entry
             if call.action == "cache.storage":

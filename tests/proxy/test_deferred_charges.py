@@ -20,11 +20,11 @@ from rig.wire import exchange
 
 from gatekeeper.gemini.meter import BUFFER_QUOTA
 from gatekeeper.google_key import GoogleKey
-from gatekeeper.ledger.call import Call, PendingCharge
+from gatekeeper.ledger.call import CallRecord, PendingCharge
 from gatekeeper.proxy.polling import PendingPoller, poll_target
-from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.times import DAY
+from gatekeeper.upstream.pool import UpstreamPool
 
 VERSION = "/gemini/v1beta"
 BATCH = f"{VERSION}/models/gemini-2.5-flash:batchGenerateContent"
@@ -385,7 +385,7 @@ async def test_a_poll_that_breaks_off_keeps_nothing_in_memory(gateway: Running, 
     ],
 )
 def test_where_a_result_is_asked_for(resource: str | None, target: bytes | None) -> None:
-    call = Call(id="1", started_at=1, method="POST", path="/")
+    call = CallRecord(id="1", started_at=1, method="POST", path="/")
     call.pending = PendingCharge(begun_by="1", resource=resource)
     assert poll_target(call) == target
 

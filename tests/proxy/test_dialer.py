@@ -8,7 +8,7 @@ import struct
 import pytest
 import trio
 
-from gatekeeper.proxy.dialer import REMEMBERED_SECONDS, Dialer
+from gatekeeper.upstream.dialer import REMEMBERED_SECONDS, Dialer
 
 
 @pytest.fixture

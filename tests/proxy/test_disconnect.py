@@ -98,7 +98,7 @@ async def until(condition: Callable[[], object]) -> None:
 def has_left(gateway: Running) -> bool:
     """Whether the gateway has noticed it."""
     calls = gateway.gateway.proxy.open_calls
-    return not calls or any(call.progress.left_at is not None for call in calls)
+    return not calls or any(call.progress.disconnected_at is not None for call in calls)
 
 
 async def leave(

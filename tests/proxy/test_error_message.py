@@ -15,7 +15,7 @@ from rig.wire import exchange
 
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.upstream_error import TEXT_LIMIT, UpstreamError
-from gatekeeper.proxy.outcomes import (
+from gatekeeper.proxy.failures import (
     CallFailed,
     ClientGone,
     CutByGateway,

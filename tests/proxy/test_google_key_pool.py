@@ -31,8 +31,8 @@ from rig.standin import Reply, StandIn
 from rig.uploads import GoogleUploads, start
 from rig.wire import Answer, exchange
 
-from gatekeeper.proxy import call_keys
-from gatekeeper.proxy.key_checks import check, check_refused_keys
+from gatekeeper.proxy import call_google_key
+from gatekeeper.proxy.google_key_checks import check, check_refused_keys
 
 TWO = {"a": "one", "b": "two"}
 SAME = {"a": "one", "b": "one", "c": "two"}
@@ -480,7 +480,7 @@ async def test_the_pool_recovers_by_itself(
     """By a clock that is set: until midnight in California one project is left alone, then one call tries."""
     now = round(datetime(2026, 11, 29, 20, tzinfo=UTC).timestamp())
     clock = [now]
-    monkeypatch.setattr(call_keys, "time_ns", lambda: clock[0] * 10**9)
+    monkeypatch.setattr(call_google_key, "time_ns", lambda: clock[0] * 10**9)
     async with pooled(tmp_path, google, SAME) as (gateway, projects):
         # The clock of the test is not that of the calls' rows.
         projects.states = dict.fromkeys(["secret-of-a", "secret-of-b"], quota(DAY))

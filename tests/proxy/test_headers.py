@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
 
+from gatekeeper.http_fields import Headers
 from gatekeeper.proxy.headers import (
-    Headers,
     accepts_gzip,
     decode_value,
     end_user,

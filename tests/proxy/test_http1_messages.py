@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.proxy.headers import Headers
-from gatekeeper.proxy.http1_request import RequestBody, encode_head
-from gatekeeper.proxy.http1_response import MAX_HEAD, HeadBuffer, MalformedResponse, parse_response
+from gatekeeper.http_fields import Headers
+from gatekeeper.upstream.http1_request import RequestBody, encode_head
+from gatekeeper.upstream.http1_response import MAX_HEAD, HeadBuffer, MalformedResponse, parse_response
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

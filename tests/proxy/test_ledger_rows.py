@@ -15,7 +15,7 @@ from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.spend import AccountCharge
 
 GENERATE = "/v1beta/models/gemini-2.5-flash:generateContent"
 USAGE = {
@@ -297,7 +297,7 @@ async def test_a_spent_budget_tells_the_true_time_in_the_body_and_a_short_one_in
     now = time_ns() // 1000
     fields = parse_fields({"max_budget": budget, "budget_duration": duration}, now=now)
     secret, state = await guarded.gateway.registry.create(fields, now=now, by="test")
-    guarded.gateway.registry.settle(Settlement(state.record.token_id, 10**12, now))
+    guarded.gateway.registry.settle(AccountCharge(state.record.token_id, 10**12, now))
     answer = await exchange(guarded.url, f"POST /gemini{GENERATE}?key={secret}", body=b"{}")
     assert answer.status == 429
     assert {"retry-after", "x-should-retry"} & answer.headers.keys() == headers

@@ -10,7 +10,7 @@ import pytest
 from rig.gateway import Running, running
 from rig.live import LiveStandIn, ended, live_standing_in, session
 
-from gatekeeper.ledger.call import Call, MadeResources
+from gatekeeper.ledger.call import CallRecord, CreatedResources
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ async def test_a_session_refers_to_its_keys_resources_only(
     mine, other = await guarded.key(key_alias="mine"), await guarded.key(key_alias="other")
     state = guarded.gateway.registry.find("mine", 0)
     assert state is not None
-    made = Call(id="1", started_at=1, method="POST", path="/", key_id=state.record.token_id)
-    made.made = MadeResources(("cachedContents/c", "fileSearchStores/s", "tunedModels/t", "files/f"))
+    made = CallRecord(id="1", started_at=1, method="POST", path="/", key_id=state.record.token_id)
+    made.made = CreatedResources(("cachedContents/c", "fileSearchStores/s", "tunedModels/t", "files/f"))
     guarded.gateway.proxy.context.owners.apply(made)
     for key in (mine, "master-of-the-tests", other):
         async with session(guarded, key=key) as client:

@@ -10,7 +10,7 @@ from rig.gateway import Running, running
 from rig.standin import StandIn
 from rig.wire import exchange
 
-from gatekeeper.proxy.upstream import UpstreamPool
+from gatekeeper.upstream.pool import UpstreamPool
 
 LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 

@@ -83,7 +83,7 @@ async def test_it_is_known_before_the_first_byte_goes_upstream(gateway: Running,
     async def script(reply: Reply) -> None:
         for call in gateway.gateway.proxy.open_calls:
             named = call.request_parser.summary
-            seen.extend([call.peek().model, named.models, named.cached_contents, named.understood])
+            seen.extend([call.snapshot().model, named.models, named.cached_contents, named.understood])
         await reply.json(b"{}")
 
     google.script = script

@@ -7,19 +7,19 @@ from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import connect, exchange, head, read
 
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.ledger.segments import records
 
 LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent"
 BODY = b'{"generationConfig": {"maxOutputTokens": 8}}'
 
 
-def begins(gateway: Running) -> list[Call]:
+def begins(gateway: Running) -> list[CallRecord]:
     lines = records(gateway.gateway.ledger.journal.folder, 1)
     return [record.begin for _, record in lines if record and record.begin]
 
 
-async def until_begun(gateway: Running, count: int) -> list[Call]:
+async def until_begun(gateway: Running, count: int) -> list[CallRecord]:
     with trio.fail_after(5):
         while len(found := begins(gateway)) < count:
             await trio.sleep(0.001)

@@ -20,7 +20,7 @@ from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
 
 from gatekeeper.proxy.redirects import MAX_REDIRECTS, Address, is_at_google, local_path, resolve
-from gatekeeper.proxy.upstream import Origin, UpstreamPool
+from gatekeeper.upstream.pool import Origin, UpstreamPool
 
 DOWNLOAD = "GET /gemini/v1beta/files/x:download?alt=media&key=k"
 STORAGE = "storage.googleapis.com"

@@ -13,7 +13,7 @@ from rig.standin import StandIn
 from rig.wire import exchange
 
 from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
-from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.relay import MAX_BUFFERED_BODY
 from gatekeeper.proxy.unpriced import MAX_MODELS, UnpricedModels
 from gatekeeper.startup import load_catalogue
@@ -37,8 +37,10 @@ async def test_a_model_without_a_price_is_one_log_line(gateway: Running, google:
     assert "prices check" in lines[0]["remedy"]
 
 
-def call(model: str | None, day: int = 0, cost: int | None = None, action: str = "generateContent") -> Call:
-    return Call(
+def call(
+    model: str | None, day: int = 0, cost: int | None = None, action: str = "generateContent"
+) -> CallRecord:
+    return CallRecord(
         id="i", started_at=day * DAY, method="POST", path="/", model=model, action=action, cost_pico=cost
     )
 
@@ -51,7 +53,7 @@ def call(model: str | None, day: int = 0, cost: int | None = None, action: str =
         (call("gemini-2.5-flash", 20_700, action="novelties.create"), "none: no price list"),
     ],
 )
-def test_only_a_price_that_can_be_added_is_asked_for(unpriced: Call, remedy: str) -> None:
+def test_only_a_price_that_can_be_added_is_asked_for(unpriced: CallRecord, remedy: str) -> None:
     with capture_logs() as logged:
         UnpricedModels().note(unpriced, load_catalogue())
     assert [line["remedy"].startswith(remedy) for line in logged] == [True]
@@ -68,7 +70,7 @@ def test_only_a_price_that_can_be_added_is_asked_for(unpriced: Call, remedy: str
         ([call(f"m{n}") for n in range(MAX_MODELS + 10)], [*(f"m{n}" for n in range(MAX_MODELS)), None]),
     ],
 )
-def test_each_model_is_logged_once_a_day(calls: list[Call], named: list[str | None]) -> None:
+def test_each_model_is_logged_once_a_day(calls: list[CallRecord], named: list[str | None]) -> None:
     unpriced, catalogue = UnpricedModels(), load_catalogue()
     with capture_logs() as logged:
         for each in calls:

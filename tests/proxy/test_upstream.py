@@ -14,8 +14,8 @@ from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
-from gatekeeper.proxy.upstream import UpstreamPool
-from gatekeeper.proxy.upstream_connection import ConnectionLost, UpstreamConnection
+from gatekeeper.upstream.connection import ConnectionLost, UpstreamConnection
+from gatekeeper.upstream.pool import UpstreamPool
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 ASK = ("POST", b"/", [(b"host", b"x"), (b"content-length", b"5000")], b"q" * 5000)

@@ -22,9 +22,9 @@ from rig.certificate import make_certificate
 from rig.standin import Reply, StandIn
 from rig.tls_peer import CUTS, EXAMPLES, PIECES, TlsPeer, assert_nothing_changed_arrives, cut, send
 
-from gatekeeper.proxy.upstream import ConnectFailed, UpstreamPool, tls_context
-from gatekeeper.proxy.upstream_connection import UpstreamConnection
-from gatekeeper.proxy.upstream_tls import TlsStream
+from gatekeeper.upstream.connection import UpstreamConnection
+from gatekeeper.upstream.pool import ConnectFailed, UpstreamPool, tls_context
+from gatekeeper.upstream.tls import TlsStream
 
 VERSIONS = st.sampled_from([ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 LARGE = bytes(range(256)) * 16_384  # 4 MiB

@@ -16,7 +16,7 @@ from msgspec import Raw, json
 from gatekeeper.app import Gatekeeper
 from gatekeeper.gateway import Gateway
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.ledger.call import START, Amendment, Call, call_document
+from gatekeeper.ledger.call import START, Amendment, CallRecord, call_document
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
@@ -69,7 +69,7 @@ class Running:
 
     def _journal_rows(self) -> list[dict[str, Any]] | None:
         journal, position = self.gateway.ledger.journal, self._first
-        calls: dict[str, Call] = {}
+        calls: dict[str, CallRecord] = {}
         while True:
             entries, position = journal.read(position, 1000)
             if not entries:

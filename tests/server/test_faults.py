@@ -18,7 +18,7 @@ from rig.wire import connect, head, read
 from gatekeeper.logs import HypercornLogger, RateLimitedLog
 from gatekeeper.server import connection as server
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
-from gatekeeper.server.exchange import PlainExchange
+from gatekeeper.server.exchange import SimpleExchange
 from gatekeeper.server.http1 import Http1
 from gatekeeper.server.listener import serve_listener
 
@@ -68,7 +68,7 @@ class Faulty(Http1):
         await super().handle(event)
 
 
-class FaultyExchange(PlainExchange):
+class FaultyExchange(SimpleExchange):
     """A plain request and its response, likewise."""
 
     def __init__(self, *words: Any) -> None:
@@ -145,7 +145,7 @@ async def test_what_a_connection_raises_ends_that_connection(
     monkeypatch: pytest.MonkeyPatch, prefix: bytes | None
 ) -> None:
     monkeypatch.setattr(server, "Http1", Faulty)
-    monkeypatch.setattr(server, "PlainExchange", FaultyExchange)
+    monkeypatch.setattr(server, "SimpleExchange", FaultyExchange)
     streams = Streams()
     answers: list[bytes] = []
 

@@ -15,7 +15,7 @@ from gatekeeper.client.formats import LEVELS
 from gatekeeper.client.spend_types import Spend, SpendRow
 from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, cells, chart_edges, eighths, whole_cell_edges
 from tui.spend import periods
-from tui.spend.periods import ROLLING, Stretch
+from tui.spend.periods import ROLLING, Interval
 from tui.spend.ranking import Ranking
 from tui.spend.sums import SpendData, SpendRequest, scaled_to_total
 from tui.widgets.bars import (
@@ -49,7 +49,7 @@ def pictures(draw):
     """A gateway's documents for a span: sums by group and time, of calls that may have several tags."""
     span = draw(st.sampled_from(ROLLING))
     unit = draw(st.sampled_from(span.units))
-    covered = Stretch(span.start(NOW, UTC), NOW)
+    covered = Interval(span.start(NOW, UTC), NOW)
     axis = [periods.bar_label(start, unit, UTC) for start in periods.axis(unit, covered, UTC)]
     groups = draw(st.lists(st.sampled_from([*"abcdefg", None]), min_size=1, unique=True))
     spent = {

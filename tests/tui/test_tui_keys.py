@@ -78,7 +78,7 @@ def test_a_secret_is_not_lost_while_the_gateway_is_slow(play, sample, keys, path
         await opened(stage)
         stage.gateway.hold()
         await stage.press(*keys, "enter", "enter", "escape")
-        await stage.sees("waiting for the gateway's answer")
+        await stage.sees("stays open until the gateway answers")
         stage.gateway.released.set()
         await stage.sees(SECRET)
         assert len(posted(stage, path)) == 1

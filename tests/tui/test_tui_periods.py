@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tui.spend import periods
-from tui.spend.periods import LAST_24_HOURS, LAST_30_DAYS, RANGES, ROLLING, Calendar, Stretch
+from tui.spend.periods import LAST_24_HOURS, LAST_30_DAYS, RANGES, ROLLING, Calendar, Interval
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -24,7 +24,7 @@ ranges = st.one_of(st.sampled_from(ROLLING), calendars)
 
 
 def covered_by(span, now, zone):
-    return Stretch(span.start(now, zone), span.end(now, zone) or now)
+    return Interval(span.start(now, zone), span.end(now, zone) or now)
 
 
 @settings(max_examples=200, deadline=None)
@@ -70,8 +70,8 @@ def test_a_calendar_period_is_compared_with_the_one_before_it_or_as_much_of_it(s
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["hour", "day", "week"]), st.integers(1, 5), nows, zones)
 def test_a_bar_is_compared_with_as_much_of_those_before_it(unit, bars, now, zone):
-    start = periods.axis(unit, Stretch(now - timedelta(days=9), now), zone)[-1]
-    before = periods.preceding_bar(Stretch(start, now), unit, bars, zone)
+    start = periods.axis(unit, Interval(now - timedelta(days=9), now), zone)[-1]
+    before = periods.preceding_bar(Interval(start, now), unit, bars, zone)
     assert before.since < before.until <= start
     length = timedelta(hours=1) if unit == "hour" else timedelta(days=7 if unit == "week" else 1)
     assert abs(start - before.since - bars * length) <= timedelta(hours=1)
@@ -126,7 +126,7 @@ def test_earlier_periods_have_names_of_their_own(span, now, title):
 
 
 def test_the_end_of_a_long_month_is_compared_with_all_of_a_short_one():
-    covered = Stretch(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 31, 12, tzinfo=UTC))
+    covered = Interval(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 31, 12, tzinfo=UTC))
     assert Calendar("month").preceding(covered, UTC).until == covered.since
 
 
@@ -198,4 +198,4 @@ def test_labels_on_the_axis(label, unit, short, of_several_days):
     ],
 )
 def test_what_a_bar_covers_is_said(since, until, unit, title):
-    assert periods.bar_title(Stretch(when(since), when(until)), unit, UTC) == title
+    assert periods.bar_title(Interval(when(since), when(until)), unit, UTC) == title

@@ -13,7 +13,7 @@ from gatekeeper.client.spend_types import Spend, SpendRow
 from gatekeeper.ledger import call as ledger_call
 from gatekeeper.ledger import filters
 from tui.spend import periods
-from tui.spend.periods import LAST_7_DAYS, Stretch
+from tui.spend.periods import LAST_7_DAYS, Interval
 from tui.spend.ranking import Ranking
 from tui.spend.sums import SpendData, SpendRequest
 from tui.widgets.bars import AXIS
@@ -685,9 +685,9 @@ AT = 1_792_000_000_000_000
 def test_the_calls_behind_a_sum_are_those_that_were_summed(call, found):
     """As the gateway reads the filter that the screen writes, of the calls without a tag."""
     start = datetime.fromtimestamp(AT / 1_000_000, UTC)
-    ranking = Ranking("tag", "model:m", Stretch(start, start + timedelta(days=1)), Spend(), Spend(), "")
+    ranking = Ranking("tag", "model:m", Interval(start, start + timedelta(days=1)), Spend(), Spend(), "")
     text = ranking.drill_down_filter(term("tag", None))
-    made = ledger_call.Call(**{"id": "x", "method": "POST", "path": "/", "model": "m", **call})
+    made = ledger_call.CallRecord(**{"id": "x", "method": "POST", "path": "/", "model": "m", **call})
     assert filters.parse(text, now=NOW).matches(made) == found
 
 
@@ -745,7 +745,7 @@ def test_sums_that_cannot_be_had_leave_those_that_were(play, ledger, key):
 
 
 def data(rows, by_time, both, by="tag"):
-    covered = Stretch(LAST_7_DAYS.start(NOW, UTC), NOW)
+    covered = Interval(LAST_7_DAYS.start(NOW, UTC), NOW)
     axis = [periods.bar_label(start, "day", UTC) for start in periods.axis("day", covered, UTC)]
     ranking = Ranking(by, "", covered, Spend(tuple(rows)), Spend(), "")
     request = SpendRequest(by, LAST_7_DAYS, "day")

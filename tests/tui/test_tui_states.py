@@ -16,7 +16,7 @@ from gatekeeper.client.list_columns import key_columns, key_state
 from gatekeeper.client.spend_types import Spend, SpendRow
 from gatekeeper.client.timing_text import timing
 from tui.spend.columns import change_share_cell, compared_columns, share_cell, spend_columns
-from tui.spend.periods import Stretch
+from tui.spend.periods import Interval
 from tui.spend.ranking import Line, Ranking
 from tui.spend.text import saved_text, sums
 from tui.terminal import lines
@@ -237,7 +237,7 @@ def test_sums_of_what_nobody_knows_are_not_0(refused):
     ranking = Ranking(
         "tag",
         "",
-        Stretch(NOW, NOW),
+        Interval(NOW, NOW),
         Spend((row,), SpendRow(**sums_of)),
         Spend(total=SpendRow(cost_usd=Decimal(5))),
         "",

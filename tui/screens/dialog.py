@@ -104,7 +104,7 @@ class ChangeDialog(Dialog[T]):
             await super().action_dismiss(result)
 
     def _say_it_is_sent(self) -> None:
-        told = "◌ It is sent: waiting for the gateway's answer, which this dialog stays open for."
+        told = "◌ Sent. This dialog stays open until the gateway answers."
         self.show_in_error_line(styled_text(told, TextRole.PENDING))
 
 

@@ -1,4 +1,5 @@
-"""What the Keys screen does with a key: each asks in a dialog, has it done, and tells what was done."""
+"""The actions of the Keys screen. Each asks in a dialog, calls the gateway, and returns the message to
+show."""
 
 from __future__ import annotations
 
@@ -68,7 +69,9 @@ async def end_grace(app: ClipboardApp, session: Session, key: Key) -> str | None
         if key.previous_used_at
         else ""
     )
-    if not await app.push_screen_wait(Confirm(question, f"{until}{used} With yes it is refused at once.")):
+    if not await app.push_screen_wait(
+        Confirm(question, f"{until}{used} If you answer yes, it is refused from now on.")
+    ):
         return None
     await session.client.key_end_grace(key.token_id)
     return f"the old secret of {key.label} is refused"

@@ -10,7 +10,6 @@ from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Static
 
 from gatekeeper.client.api_errors import ApiError
@@ -66,8 +65,7 @@ class SpendScreen(TableScreen):
         self.table = SpendTable()
         self._request: SpendRequest | None = None
         self._data: SpendData | None = None
-        # The ranking of the selected bar.
-        self._of_bar: Ranking | None = None
+        self._of_bar: Ranking | None = None  # of the selected bar
         self._compared = False
         self._selections: dict[str, object] = {}
 
@@ -83,7 +81,7 @@ class SpendScreen(TableScreen):
         return self.table
 
     @property
-    def hidden_if_empty(self) -> tuple[Widget, ...]:
+    def hidden_if_empty(self) -> tuple[BarChart, SpendTable]:
         return self.chart, self.table
 
     @property
@@ -128,11 +126,9 @@ class SpendScreen(TableScreen):
         data, bars, opened = self._data, self.chart.selected, tuple(self.table.opened)
         if data is None:
             return
-        client = self.session.client
+        args = self.session.client, data
         try:
-            ranking = await (
-                load_bar(client, data, bars, opened) if bars else load_range(client, data, opened)
-            )
+            ranking = await (load_bar(*args, bars, opened) if bars else load_range(*args, opened))
         except ApiError as error:
             self.show_error(error)
             return
@@ -154,8 +150,7 @@ class SpendScreen(TableScreen):
         bars = self._bars_in(data)
         self._data, self._of_bar = data, of_bar if bars else None
         self.filter_line.set_applied(data.request.q)
-        self.chart.chart = data.chart()
-        self.chart.cursor = bars[0] if bars else None
+        self.chart.chart, self.chart.cursor = data.chart(), bars[0] if bars else None
         self._show_rows()
         self.table.select(self._selections.get(data.request.by))
         self._show_empty_text(empty_text(data))
@@ -172,9 +167,9 @@ class SpendScreen(TableScreen):
 
     def _warn(self, ranking: Ranking) -> None:
         line = self.query_one("#warning", Static)
-        texts = list(warnings(ranking, self.size.width - 2, bool(ranking.q)))
-        update(line, Content("\n".join(texts)))
-        line.set_class(bool(texts), "-visible")
+        text = "\n".join(warnings(ranking, self.size.width - 2, bool(ranking.q)))
+        update(line, Content(text))
+        line.set_class(bool(text), "-visible")
 
     def _show_empty_text(self, otherwise: Content) -> None:
         """Shows the headline, and `otherwise` where there is no data."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from gatekeeper.client.spend_types import SpendRow
-from tui.spend.periods import Stretch, utc_timestamp
+from tui.spend.periods import Interval, utc_timestamp
 from tui.spend.ranking import Line, Ranking
 
 TOKENS = ("prompt_tokens", "cached_tokens", "output_tokens", "thoughts_tokens", "total_tokens")
@@ -75,7 +75,7 @@ def safe(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def range_name(covered: Stretch, zone: tzinfo) -> str:
+def range_name(covered: Interval, zone: tzinfo) -> str:
     """`2026-10-26-to-2026-11-24`, of one day `2026-11-23`; with hours where it begins within a day."""
     since = covered.since.astimezone(zone)
     last = (covered.until - timedelta(microseconds=1)).astimezone(zone)

@@ -21,7 +21,7 @@ MIDNIGHT = time_of_day()
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Interval:
     """The time from `since` until just before `until`."""
 
     since: datetime
@@ -51,11 +51,11 @@ class Rolling:
         """None: it goes on until now."""
         return None
 
-    def preceding(self, covered: Stretch, zone: tzinfo) -> Stretch:  # noqa: ARG002
+    def preceding(self, covered: Interval, zone: tzinfo) -> Interval:  # noqa: ARG002
         """As long a time, immediately before."""
-        return Stretch(covered.since - (covered.until - covered.since), covered.since)
+        return Interval(covered.since - (covered.until - covered.since), covered.since)
 
-    def preceding_title(self, covered: Stretch, zone: tzinfo) -> str:  # noqa: ARG002
+    def preceding_title(self, covered: Interval, zone: tzinfo) -> str:  # noqa: ARG002
         return f"the {self.length} before"
 
     def stepped(self, by: int) -> Range:
@@ -98,16 +98,16 @@ class Calendar:
         """None: it goes on until now."""
         return replace(self, back=self.back - 1).start(now, zone) if self.back else None
 
-    def preceding(self, covered: Stretch, zone: tzinfo) -> Stretch:
+    def preceding(self, covered: Interval, zone: tzinfo) -> Interval:
         """The same part of the unit before."""
         first = covered.since.astimezone(zone).date()
         before = step_back(first, self.unit, 1)
         if self.back:
-            return Stretch(midnight(before, zone), covered.since)
+            return Interval(midnight(before, zone), covered.since)
         until = same_time(covered.until, first - before, covered.since, zone)
-        return Stretch(midnight(before, zone), until)
+        return Interval(midnight(before, zone), until)
 
-    def preceding_title(self, covered: Stretch, zone: tzinfo) -> str:
+    def preceding_title(self, covered: Interval, zone: tzinfo) -> str:
         if self.back:
             return f"the {self.unit} before"
         until = self.preceding(covered, zone).until.astimezone(zone)
@@ -146,14 +146,14 @@ def range_since(first: date | None, today: date) -> Range:
     return LAST_7_DAYS if (today - first).days < LAST_7_DAYS.days else LAST_30_DAYS
 
 
-def preceding_bar(covered: Stretch, unit: str, bars: int, zone: tzinfo) -> Stretch:
+def preceding_bar(covered: Interval, unit: str, bars: int, zone: tzinfo) -> Interval:
     """What one bar of `bars` units is compared with: the same part of as many units before."""
     if unit == HOUR:
         length = timedelta(hours=bars)
-        return Stretch(covered.since - length, min(covered.until - length, covered.since))
+        return Interval(covered.since - length, min(covered.until - length, covered.since))
     days = timedelta(days=bars * (7 if unit == WEEK else 1))
     since = midnight(covered.since.astimezone(zone).date() - days, zone)
-    return Stretch(since, same_time(covered.until, days, covered.since, zone))
+    return Interval(since, same_time(covered.until, days, covered.since, zone))
 
 
 def same_time(at: datetime, days: timedelta, latest: datetime, zone: tzinfo) -> datetime:
@@ -162,7 +162,7 @@ def same_time(at: datetime, days: timedelta, latest: datetime, zone: tzinfo) -> 
     return min(datetime.combine(local.date() - days, local.time(), zone).astimezone(UTC), latest)
 
 
-def axis(unit: str, covered: Stretch, zone: tzinfo) -> list[datetime]:
+def axis(unit: str, covered: Interval, zone: tzinfo) -> list[datetime]:
     """The start of each hour, day or week of a stretch, at least of one; the first is that of the stretch."""
     if unit == HOUR:
         hours = max(-((covered.since - covered.until) // timedelta(hours=1)), 1)
@@ -236,7 +236,7 @@ def days_title(first: date, last: date) -> str:
     return f"{first.day if same_month else short_day(first)}–{short_day(last)}"
 
 
-def bar_title(covered: Stretch, unit: str, zone: tzinfo) -> str:
+def bar_title(covered: Interval, unit: str, zone: tzinfo) -> str:
     """What a bar covers: `Mon 23 Nov, 13:00–14:00`, `Mon 23 Nov`, `week 48, 23–29 Nov`."""
     since, until = covered.since.astimezone(zone), covered.until.astimezone(zone)
     if unit == HOUR:

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.spend_types import Spend, SpendRow
-from tui.spend.periods import Stretch, utc_timestamp
+from tui.spend.periods import Interval, utc_timestamp
 from tui.widgets.filter_line import group_filter
 
 GROUPS = ("tag", "model", "key", "user")
@@ -70,7 +70,7 @@ class Ranking:
 
     by: str
     q: str
-    covered: Stretch
+    covered: Interval
     spend: Spend
     before: Spend
     before_title: str
@@ -115,8 +115,8 @@ async def load_ranking(
     client: Client,
     by: str,
     q: str,
-    covered: Stretch,
-    before: Stretch,
+    covered: Interval,
+    before: Interval,
     before_title: str,
     opened: Sequence[Path] = (),
     path: Path = (),
@@ -125,7 +125,7 @@ async def load_ranking(
     wanted = " ".join(filter(None, (q, path_filter(path)))) or None
     top = MAX_PARTS if path else MAX_GROUPS
 
-    async def load(stretch: Stretch) -> Spend:
+    async def load(stretch: Interval) -> Spend:
         since, until = utc_timestamp(stretch.since), utc_timestamp(stretch.until)
         return (await client.spend(by, since=since, until=until, q=wanted, top=top)).value
 
@@ -146,7 +146,7 @@ def next_part(path: Path) -> str | None:
     return next((by for by in PARTS if by not in used), None)
 
 
-def calls_filter(q: str, term: str, covered: Stretch) -> str:
+def calls_filter(q: str, term: str, covered: Interval) -> str:
     """A filter for the calls of a stretch of time that match both."""
     bounds = f"since:{utc_timestamp(covered.since)}", f"until:{utc_timestamp(covered.until)}"
     return " ".join(filter(None, (q, term, *bounds)))

@@ -17,7 +17,7 @@ from functools import cached_property
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.spend_types import Spend, SpendRow
 from tui.spend import periods
-from tui.spend.periods import Range, Stretch, utc_timestamp
+from tui.spend.periods import Interval, Range, utc_timestamp
 from tui.spend.ranking import GROUPS, NONE, Path, Ranking, calls_filter, load_ranking
 from tui.widgets.bars import NAMED, OTHERS, Bar, Chart
 
@@ -55,7 +55,7 @@ class SpendData:
     request: SpendRequest
     zone: tzinfo
     axis: Sequence[str]
-    covered: Stretch
+    covered: Interval
     ranking: Ranking
     by_time: Spend
     by_time_and_group: Spend
@@ -86,13 +86,13 @@ class SpendData:
         names = tuple(map(name_of, leaders))
         return Chart(names, tuple(bars), SPLIT if split and self.request.by == "tag" else "")
 
-    def bar(self, bars: tuple[int, int]) -> Stretch:
+    def bar(self, bars: tuple[int, int]) -> Interval:
         """What the bars from the first to the last of these numbers cover."""
         first, last = bars
         starts = [periods.bar_start(label, self.zone) for label in self.labels]
         until = starts[last + 1] if last + 1 < len(starts) else self.covered.until
         # A week may have begun before the range.
-        return Stretch(max(starts[first], self.covered.since), until)
+        return Interval(max(starts[first], self.covered.since), until)
 
     def bar_filter(self, bars: tuple[int, int]) -> str:
         """A filter for the calls of those bars."""
@@ -148,7 +148,7 @@ async def load_spend(
     # other requests.
     until = NOW if end is None else utc_timestamp(end)
     by_time = (await client.spend(unit, since=since, until=until, q=q)).value
-    covered = Stretch(start, max((by_time.until or now).astimezone(UTC), start) if end is None else end)
+    covered = Interval(start, max((by_time.until or now).astimezone(UTC), start) if end is None else end)
     axis = [periods.bar_label(at, unit, zone) for at in periods.axis(unit, covered, zone)]
     before = span.preceding(covered, zone)
     ranking, both = await asyncio.gather(

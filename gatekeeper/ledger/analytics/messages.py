@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from gatekeeper.data_dir import ANALYTICS_FILE
-from gatekeeper.ledger.call import AMENDED_COLUMNS, COLUMNS, Call, Position
+from gatekeeper.ledger.call import AMENDED_COLUMNS, COLUMNS, CallRecord, Position
 from gatekeeper.pricing.cost_notes import GIVEN_UP
 from gatekeeper.suggestions import did_you_mean
 
@@ -230,13 +230,13 @@ class InsertItem(msgspec.Struct):
     segment: int
     offset: int
     usage: str | None
-    call: Call
+    call: CallRecord
 
 
 _ENCODER = msgspec.json.Encoder()
 
 
-def encode_row(position: Position, call: Call) -> str:
+def encode_row(position: Position, call: CallRecord) -> str:
     """The JSON of one row; a JSON array of rows is the first parameter of an INSERT."""
     # Its bytes are Google's, and need not be UTF-8, which the parameter of a query must be.
     usage = None if call.usage is None else bytes(call.usage).decode(errors="replace")
@@ -248,7 +248,7 @@ def drop_text_columns(item: str) -> str:
     """The row of a call that DuckDB rejected, with only its numbers and `_CONTROLLED_COLUMNS`."""
     bare = msgspec.json.decode(item, type=InsertItem)
     bare.usage = None
-    # Columns that a `Call` must have a text in.
+    # Columns that a `CallRecord` must have a text in.
     kept: dict[str, object] = {"tags": [], "method": "…", "path": "…", "usage_note": TEXT_DROPPED_NOTE}
     bare.call = msgspec.structs.replace(bare.call, **dict.fromkeys(_TEXTS) | kept)
     return _ENCODER.encode(bare).decode()

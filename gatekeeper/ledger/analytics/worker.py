@@ -17,7 +17,7 @@ import trio
 
 from gatekeeper.ledger.analytics import call_pages, chains, queries
 from gatekeeper.ledger.analytics.call_pages import NEWEST_FIRST, Order
-from gatekeeper.ledger.analytics.code_pages import drop_code_pages
+from gatekeeper.ledger.analytics.executable_pages import drop_executable_pages
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsResult,
     FileLocked,
@@ -297,4 +297,4 @@ class Analytics:
         if self._projection is not None:
             self._projection.release()
         if idle:
-            drop_code_pages("_duckdb")
+            drop_executable_pages("_duckdb")

@@ -1,0 +1,150 @@
+"""Changes of the Google keys while the gateway runs. Those that are added here are stored, with their secret,
+in the keys' SQLite file, which only its owner may read; changes of a key from the settings last until the
+next start, when the settings apply again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+import trio
+
+from gatekeeper.google_key import GoogleKey
+from gatekeeper.keys.audit import Actor, Change
+from gatekeeper.keys.google_keys import GoogleKeys
+
+
+class StoredGoogleKey(NamedTuple):
+    key: GoogleKey
+    draining: bool = False
+
+
+class GoogleKeyStore(Protocol):
+    """Any store of them. Methods block, may be called from any thread, raise StoreFailed, and commit a change
+    together with its entry in the audit log."""
+
+    def all(self) -> list[StoredGoogleKey]: ...
+
+    def put(self, stored: StoredGoogleKey, change: Change) -> None:
+        """Adds a key, or sets the one with its label."""
+        ...
+
+    def remove(self, label: str, change: Change) -> None: ...
+
+    def note(self, change: Change) -> None:
+        """A change of a key that is not stored."""
+        ...
+
+
+class GoogleKeyConflict(Exception):
+    """A change that cannot be made as things are. `field` is what it is about."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(why)
+        self.field = field
+
+
+class GoogleKeyNotFound(LookupError):
+    def __init__(self, label: str, labels: Iterable[str]) -> None:
+        super().__init__(f"no Google key has the label {label[:64]!r}; there are {', '.join(labels)}")
+
+
+class GoogleKeyChanges:
+    """The changes of one gateway's pool, one at a time; `by` is who makes one, `now` when. Methods raise
+    GoogleKeyNotFound, GoogleKeyConflict and StoreFailed."""
+
+    def __init__(self, pool: GoogleKeys, store: GoogleKeyStore) -> None:
+        self.pool = pool
+        self._store = store
+        self._stored: set[str] = set()
+        self._lock = trio.Lock()
+        self.on_change: Callable[[], None] = lambda: None
+
+    async def load(self) -> list[str]:
+        """Adds the stored keys to the pool; returns the labels of those that are not, because the settings
+        have another key of that label or with that secret."""
+        passed: list[str] = []
+        for key, draining in await trio.to_thread.run_sync(self._store.all):
+            if self.pool.find(key.label) or key.secret in self.pool.secrets:
+                passed.append(key.label)
+            else:
+                self.pool.add(key, draining=draining)
+                self._stored.add(key.label)
+        return passed
+
+    def is_stored(self, label: str) -> bool:
+        """Whether it was added here; otherwise the settings name it."""
+        return label in self._stored
+
+    async def add(self, key: GoogleKey, *, now: int, by: Actor) -> None:
+        async with self._lock:
+            if self.pool.find(key.label):
+                raise GoogleKeyConflict("label", f"there is a Google key with the label {key.label!r}")
+            if any(pooled.key.secret == key.secret for pooled in self.pool):
+                raise GoogleKeyConflict("key", "another label has this Google key")
+            change = Change.of("google_key.add", now, by, described(key), target=key.label)
+            # Before the pool has it: of what is made with it the next start must know the project.
+            await trio.to_thread.run_sync(self._store.put, StoredGoogleKey(key), change)
+            self._stored.add(key.label)
+            self.pool.add(key)
+            self.on_change()
+
+    async def drain(self, label: str, *, now: int, by: Actor) -> None:
+        """No new calls are made with it, but those that only its project can answer."""
+        async with self._lock:
+            self._require_another(label, "drain")
+            await self._set_draining(label, "drain", now, by, draining=True)
+            if pooled := self.pool.find(label):
+                pooled.draining = True
+
+    async def resume(self, label: str, *, now: int, by: Actor) -> None:
+        """It takes calls again, whatever Google has said of it."""
+        async with self._lock:
+            await self._set_draining(label, "resume", now, by, draining=False)
+            self.pool.resume(label)
+
+    async def remove(self, label: str, *, now: int, by: Actor) -> None:
+        """No more calls are made with it; those that run go on."""
+        async with self._lock:
+            self._require_another(label, "remove")
+            change = Change.of("google_key.remove", now, by, described(self._require(label)), target=label)
+            if self.is_stored(label):
+                await trio.to_thread.run_sync(self._store.remove, label, change)
+                self._stored.discard(label)
+            else:
+                await trio.to_thread.run_sync(self._store.note, change)
+            # Last: where the store fails it is still used, as it would be after the next start.
+            self.pool.remove(label)
+
+    async def _set_draining(self, label: str, action: str, now: int, by: Actor, *, draining: bool) -> None:
+        key, pooled = self._require(label), self.pool.find(label)
+        before = pooled is not None and pooled.draining
+        detail: dict[str, object] = {"draining": {"from": before, "to": draining}}
+        change = Change.of(f"google_key.{action}", now, by, detail, target=label)
+        if self.is_stored(label):
+            await trio.to_thread.run_sync(self._store.put, StoredGoogleKey(key, draining), change)
+        else:
+            await trio.to_thread.run_sync(self._store.note, change)
+
+    def _require(self, label: str) -> GoogleKey:
+        if pooled := self.pool.find(label):
+            return pooled.key
+        raise GoogleKeyNotFound(label, (each.key.label for each in self.pool))
+
+    def _require_another(self, label: str, what: str) -> None:
+        self._require(label)
+        if not any(each.key.label != label and not each.draining for each in self.pool):
+            raise GoogleKeyConflict(
+                "label", f"no other Google key takes calls: add one before you {what} this"
+            )
+
+
+def described(key: GoogleKey) -> dict[str, object]:
+    """The key without its secret."""
+    return {
+        "project": key.project,
+        "weight": key.weight,
+        "models": list(key.models),
+        "rpm": key.rpm,
+        "tpm": key.tpm,
+    }

@@ -1,0 +1,130 @@
+"""What follows from a call's end beside its row: its key's spend, what goes on with a long decode, and the
+free searches of its Google project. A consumer of the journal makes each of them durable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import trio
+
+from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
+from gatekeeper.keys.google_keys import GoogleKeys
+from gatekeeper.keys.long_decodes import Continuation, LongDecodes
+from gatekeeper.keys.owners import Owners
+from gatekeeper.keys.pending_charges import PendingCharges
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.spend import AccountCharge
+from gatekeeper.keys.sqlite_free_searches import FreeSearch, SqliteFreeSearchStore
+from gatekeeper.ledger.batch import Batch
+from gatekeeper.ledger.call import Amendment, CallRecord, Position
+from gatekeeper.pricing.allowance import period_of
+from gatekeeper.pricing.unit_lines import GROUNDING
+from gatekeeper.times import utc_day
+
+READ_AT_ONCE = 200  # calls, between two turns of other tasks
+
+
+def ended_at(call: CallRecord) -> int:
+    """When the call ended, microseconds since 1970; an interrupted call counts from its start."""
+    return call.started_at + round((call.duration_ms or 0.0) * 1000)
+
+
+def charge_of(call: CallRecord) -> AccountCharge | None:
+    """What the call's key is charged, if it has one: the cost, or the upper bound in place of it."""
+    if call.key_id is None:
+        return None
+    charged = call.charged_pico
+    return AccountCharge(
+        call.key_id,
+        charged if charged is not None else call.cost_pico or 0,
+        ended_at(call),
+        estimated=charged is not None,
+        is_use=call.action != CACHE_STORAGE_ACTION,
+        group=call.group,
+        user=call.user_id,
+        model=call.model,
+    )
+
+
+def continuations(call: CallRecord) -> list[Continuation]:
+    """The tokens by which the call's key may go on with its long decode."""
+    if call.key_id is None or not call.continuations:
+        return []
+    return [Continuation(call.key_id, digest, call.id, ended_at(call)) for digest in call.continuations]
+
+
+def correction(amendment: Amendment) -> tuple[AccountCharge, ...]:
+    """What an amendment changes of its key's spend: the charge until now is taken back, in the budget window
+    that it was made in, and the new one takes its place."""
+    charge = charge_of(amendment.call)
+    if charge is None:
+        return ()
+    before, estimated = amendment.charged_before, amendment.estimated_before
+    return charge._replace(cost_pico=-before, estimated=estimated, is_use=True), charge
+
+
+def free_searches(call: CallRecord, project: str) -> Iterator[FreeSearch]:
+    """What the call has taken of its Google project's free allowance."""
+    for kind, grounding in GROUNDING.items():
+        taken = (call.billed_units or {}).get(grounding.free)
+        model, day = call.model_version or call.model or "", utc_day(call.started_at)
+        if taken and (period := period_of(project, model, kind, day)):
+            yield FreeSearch(call.id, period, taken)
+
+
+class KeyStoreProjection:
+    """Consumer of the journal, for the keys' spend, their long decodes and pending charges, the owners of
+    resources, and the free searches of each Google project. While `replaying`, at startup, it also updates
+    these in memory, but for the searches; afterwards they are updated before the journal is consumed."""
+
+    def __init__(
+        self,
+        registry: KeyRegistry,
+        long_decodes: LongDecodes,
+        free_search_store: SqliteFreeSearchStore,
+        pending: PendingCharges,
+        owners: Owners,
+        google_keys: GoogleKeys,
+        watermark: Position,
+    ) -> None:
+        self._registry = registry
+        self._long_decodes = long_decodes
+        self._free_searches = free_search_store
+        self._pending = pending
+        self._owners = owners
+        self._project_of = google_keys.project_of
+        self.watermark = watermark
+        self.replaying = True
+
+    async def consume(self, batch: Batch) -> None:
+        rows = [entry if isinstance(entry, CallRecord) else entry.call for _, entry in batch.entries]
+        calls = [call for _, call in batch.calls]
+        settled: list[AccountCharge] = []
+        for start in range(0, len(calls), READ_AT_ONCE):
+            await trio.lowlevel.checkpoint()
+            settled += filter(None, map(charge_of, calls[start : start + READ_AT_ONCE]))
+        settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
+        reported = [token for call in calls if call.continuations for token in continuations(call)]
+        # The first run is of what the last process left behind; later calls have updated it at their end.
+        if self.replaying:
+            self._registry.replay(settled)
+            self._long_decodes.add(reported)
+            for call in calls:
+                self._registry.costs.note_call(call, 0)
+            for row in rows:
+                self._pending.apply(row)
+                self._owners.apply(row)
+        # First: stored twice they do no harm, behind the watermark they would be lost.
+        await self._long_decodes.store(reported)
+        await self._pending.store(rows)
+        await self._owners.store(rows)
+        searches = [
+            search
+            for row in rows
+            if row.billed_units
+            for search in free_searches(row, self._project_of(row.upstream_key))
+        ]
+        if searches:
+            await trio.to_thread.run_sync(self._free_searches.put, searches)
+        await self._registry.store_spend(settled, *batch.end)
+        self.watermark = batch.end

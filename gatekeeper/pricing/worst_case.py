@@ -1,0 +1,225 @@
+"""An upper bound for a call of unknown cost, so that a budget can count it. Pure.
+
+An estimate is charged to a key's budget and is never a cost: the ledger's cost stays unknown. The rules:
+
+- Reported tokens that only searches keep from being priced cost their price, and the searches theirs; if one
+  ran and no query is listed, it counts as `DEFAULT_QUERY_COUNT` queries.
+- Other reported tokens cost the model's highest price of that day over all tiers, contexts and modalities;
+  for a model without any price that day, the highest of the whole catalogue.
+- If the prompt was not reported, each byte of the request counts as a token, up to the largest context window
+  (which is what a compressed request counts as). Output that was not reported counts as the longest possible
+  one: 65,536 tokens.
+- Of a model that is charged by piece or second, and of calls that make pictures or films with an unknown one,
+  the most pieces that one request can ask for (`MAX_UNITS`) at the highest price; so of pieces and seconds
+  whose number is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS
+from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.money import short_usd
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import BUDGET_NOTE
+from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote
+from gatekeeper.pricing.tariff import PricedModel, Tariff
+from gatekeeper.pricing.unit_lines import GROUNDING
+from gatekeeper.pricing.units import IMAGE, MUSIC, TOKENS, VIDEO_RESOLUTIONS, VIDEO_SECOND, unit_of
+
+MAX_PROMPT_TOKENS = 1_048_576  # tokens
+# Tokens, thoughts included
+MAX_OUTPUT_TOKENS = 65_536
+DEFAULT_QUERY_COUNT = 10
+# Of one request, by price component: pictures, songs; seconds of all films together (Imagen's and Veo's
+# parameters, "sampleCount" and "durationSeconds").
+MAX_UNITS = {IMAGE: 4, MUSIC: 1, **{VIDEO_SECOND + size: 4 * 8 for size in VIDEO_RESOLUTIONS}}
+
+
+class WorstCase(NamedTuple):
+    """Pico-dollars, and an explanation in words."""
+
+    pico: int
+    note: str
+
+
+class Prices(NamedTuple):
+    """The highest prices: pico-dollars per token of input, of text in it, and of output, and for one of each
+    other unit."""
+
+    input_pico: int
+    text_pico: int
+    output_pico: int
+    units_pico: dict[str, int]
+
+    def units(self, quantities: Mapping[str, int]) -> int:
+        """Pico-dollars for so many of each unit."""
+        return sum(count * self.units_pico.get(name, 0) for name, count in quantities.items())
+
+
+def worst_case(
+    catalogue: Catalogue,
+    *,
+    model: str | None,
+    model_version: str | None,
+    usage: Usage | None,
+    at: datetime,
+    tier: str,
+    action: str | None,
+    billed_units: Mapping[str, int | None] = NO_BILLED_UNITS,
+    request_bytes: int | None,
+) -> WorstCase:
+    """An upper bound for a call that reached Google and has no known cost. The parameters are those of
+    `quote.quote`; `request_bytes` None: the length of the request is not known."""
+    name = model_version or model or ""
+    prices = highest_prices(catalogue, name, at.astimezone(UTC).date())
+    assumed = dict(_assumed(prices, unit, count) for unit, count in billed_units.items())
+    exact = quote(
+        catalogue,
+        model=model or name,
+        model_version=model_version,
+        usage=usage,
+        at=at,
+        tier=tier,
+        action=action,
+        billed_units=assumed,
+    )
+    if exact.cost_pico is not None:
+        what = "the searches" if not GROUNDING.keys().isdisjoint(assumed) else "all that it can have made"
+        return _with_note(exact.cost_pico, f"{what} at their list price")
+    input_tokens, output_tokens, assumption = _tokens(usage, action, request_bytes)
+    tokens = input_tokens * prices.input_pico + output_tokens * prices.output_pico
+    return _with_note(
+        tokens + (prices.units(assumed) or max_units(prices, action)),
+        f"{input_tokens:,} tokens of input and {output_tokens:,} of output{assumption} "
+        "at the model's highest prices",
+    )
+
+
+def _assumed(prices: Prices, unit: str, count: int | None) -> tuple[str, int]:
+    """A unit with as much of it as there can be, if that is not known."""
+    if count is not None:
+        return unit, count
+    if unit.startswith(VIDEO_SECOND):
+        # What is not known is the request's body, and so neither is the resolution that it asks for.
+        unit = max(
+            (VIDEO_SECOND + size for size in VIDEO_RESOLUTIONS), key=lambda name: prices.units({name: 1})
+        )
+    return unit, MAX_UNITS.get(unit, DEFAULT_QUERY_COUNT)
+
+
+def max_units(prices: Prices, action: str | None) -> int:
+    """Pico-dollars of what one request can ask for of a model that makes pictures, films or songs."""
+    # An unknown model counts as each of them, but only where the call is made for that.
+    if prices.output_pico and action not in MEDIA_ACTIONS:
+        return 0
+    return max(count * prices.units_pico.get(name, 0) for name, count in MAX_UNITS.items())
+
+
+def budget_rest_note(pico: int) -> str:
+    """The note to an estimate that is more than a budget has left."""
+    return _with_note(pico, "all that was left of it").note
+
+
+def bound_note(pico: int) -> str:
+    """The note to an estimate that is more than the call can cost by its request."""
+    return _with_note(pico, "the most that it can cost by its request").note
+
+
+def reserved_note(pico: int | None) -> str | None:
+    """The note to what was reserved for a call, where that is charged; None if nothing was."""
+    return None if pico is None else _with_note(pico, "what was reserved for it").note
+
+
+def _with_note(pico: int, how: str) -> WorstCase:
+    return WorstCase(pico, f"{BUDGET_NOTE} {short_usd(pico)} USD, {how}")
+
+
+def _tokens(usage: Usage | None, action: str | None, request_bytes: int | None) -> tuple[int, int, str]:
+    """Tokens of input and output (the larger where counts contradict each other), and what was assumed."""
+    known = usage or Usage()
+    assumed: list[str] = []
+    prompt = known.prompt
+    if prompt is None:
+        prompt = MAX_PROMPT_TOKENS if request_bytes is None else min(MAX_PROMPT_TOKENS, request_bytes)
+        assumed.append("input")
+    input_tokens = max(prompt, known.cached or 0) + (known.tool or 0)
+    output_tokens = 0 if action in EMBEDDING else _output(known, input_tokens)
+    if output_tokens is None:
+        output_tokens = MAX_OUTPUT_TOKENS
+        assumed.append("output")
+    return (
+        input_tokens,
+        output_tokens,
+        f" ({' and '.join(assumed)} not reported, the most there can be)" if assumed else "",
+    )
+
+
+def _output(usage: Usage, input_tokens: int) -> int | None:
+    """None if nothing was reported."""
+    counts: list[int] = []
+    if usage.total is not None and usage.total >= input_tokens:
+        counts.append(usage.total - input_tokens)
+    if usage.output is not None or usage.thoughts is not None:
+        counts.append((usage.output or 0) + (usage.thoughts or 0))
+    # The larger one, where they contradict each other: this is an upper bound.
+    return max(counts, default=None)
+
+
+# Needed by each call of a key with a budget, and an unknown model means a search of the whole catalogue.
+@lru_cache(maxsize=512)
+def highest_prices(catalogue: Catalogue, name: str, day: date) -> Prices:
+    model = catalogue.find(catalogue.resolve_alias(name, day))
+    rows = _valid([model], day) if model else []
+    # A model that has no price that day counts as the most expensive of all.
+    return prices_of(rows or _valid(catalogue.models(), day), catalogue, day)
+
+
+def prices_of(rows: Iterable[Tariff], catalogue: Catalogue, day: date) -> Prices:
+    """The highest prices in these rows; what they lack for searches is as dear as anywhere that day."""
+    highest = _highest_by_component(rows)
+    everywhere = _everywhere(catalogue, day)
+    tokens = {name: price for name, price in highest.items() if unit_of(name) is TOKENS}
+    units = {name: price for name, price in highest.items() if name not in tokens}
+    # A request that searches is charged once or by query: as dear as either, so that the bound holds.
+    for query, kind in GROUNDING.items():
+        known = units if kind.request in units or query in units else everywhere
+        units[query] = max(known.get(query, 0), known.get(kind.request, 0))
+    inputs = {name: price for name, price in tokens.items() if not _is_output(name)}
+    return Prices(
+        max(inputs.values(), default=0),
+        max((price for name, price in inputs.items() if name.endswith("text")), default=0),
+        max((price for name, price in tokens.items() if _is_output(name)), default=0),
+        units,
+    )
+
+
+@lru_cache(maxsize=4)
+def _everywhere(catalogue: Catalogue, day: date) -> dict[str, int]:
+    return _highest_by_component(_valid(catalogue.models(), day))
+
+
+def _highest_by_component(rows: Iterable[Tariff]) -> dict[str, int]:
+    highest: dict[str, int] = {}
+    for tariff in rows:
+        for component, price in tariff.prices.items():
+            highest[component] = max(price, highest.get(component, 0))
+    return highest
+
+
+def _is_output(component: str) -> bool:
+    return component.startswith(("output_", "live_output_"))
+
+
+def _valid(models: Iterable[PricedModel], day: date) -> list[Tariff]:
+    return [
+        tariff
+        for model in models
+        for tariffs in model.tariffs.values()
+        for tariff in tariffs
+        if tariff.starts <= day < tariff.ends
+    ]

@@ -1,0 +1,151 @@
+"""Charges that are not in the answer: what a call leaves to be charged later, how its row is completed, and
+the storage of cached contents."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_STORAGE_ACTION
+from gatekeeper.gemini.cached_content import CachedContent
+from gatekeeper.keys.journal_consumer import charge_of, correction, ended_at
+from gatekeeper.keys.pending_charges import PendingCharges
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.ledger.call import Amendment, CallRecord, Outcome, PendingCharge
+from gatekeeper.ledger.ledger import Ledger
+from gatekeeper.logs import RateLimitedLog
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import GIVEN_UP, with_budget_note
+from gatekeeper.proxy.cache_storage import (
+    UNKNOWN_TOKENS_NOTE,
+    is_due,
+    is_stored,
+    storage_begun,
+    storage_rows,
+)
+from gatekeeper.proxy.pending_results import CacheMeter, ResultMeter
+from gatekeeper.times import DAY
+
+RETENTION_DAYS = 60  # Google deletes the result of a batch after a few days
+NOT_SEEN = f"its result was not seen within {RETENTION_DAYS} days"
+DELETED = "it was deleted before its result was seen"
+TOO_MANY = "too many charges are pending"
+
+
+class ChargeCompletion:
+    """The pending charges of one gateway. All of it is synchronous: no other call sees half of a change."""
+
+    def __init__(
+        self, pending: PendingCharges, ledger: Ledger, registry: KeyRegistry, errors: RateLimitedLog
+    ) -> None:
+        self.pending = pending
+        self._ledger = ledger
+        self._registry = registry
+        self._errors = errors
+
+    def call_ends(self, row: CallRecord, meter: object) -> None:
+        """Notes in the row what it leaves to be charged later. To be called before it is in the journal."""
+        if row.action != CACHE_CREATE or not isinstance(meter, CacheMeter):
+            return
+        content = meter.content()
+        row.pending = content and storage_begun(row, content)
+        row.model = row.model or (content and content.model)
+        if row.pending is None and row.outcome is Outcome.OK:
+            row.cost_pico, row.usage_note = None, UNKNOWN_TOKENS_NOTE
+
+    def call_ended(self, row: CallRecord, meter: object, catalogue: Catalogue, *, is_complete: bool) -> None:
+        """Takes what a call has left, and what its meter has seen if the response is complete. To be called
+        once the row is in the journal. Errors are logged: a charge stays pending then."""
+        try:
+            # Also of one that is not: it frees what was buffered.
+            known = meter.result(is_complete=is_complete) if isinstance(meter, ResultMeter) else None
+            if row.pending or row.resource:
+                self._call_ended(row, meter if is_complete else None, catalogue)
+            if known:
+                self.amend(known)
+        except Exception as error:  # noqa: BLE001
+            self._errors.record_exception(error)
+
+    def _call_ended(self, row: CallRecord, meter: object, catalogue: Catalogue) -> None:
+        if row.pending:
+            self.pending.apply(row)
+            for surplus in self.pending.surplus():
+                self.give_up(surplus, TOO_MANY)
+        state = self.pending.find(row.resource) if row.resource else None
+        if state is None or state.id == row.id:
+            return
+        if not is_stored(state):
+            if row.method == "DELETE" and row.outcome is Outcome.OK:
+                self.give_up(state, DELETED)
+        elif is_gone(row, state):
+            self._accrue(state, ended_at(row), catalogue, ended=True)
+        elif isinstance(meter, CacheMeter) and (content := meter.content()):
+            self._note_expiry(state, content)
+
+    def amend(self, known: CallRecord) -> None:
+        """Completes the row of a call, unless somebody else was first."""
+        before = known.pending and self.pending.begun_by(known.pending.begun_by)
+        # Somebody else has read the same result meanwhile.
+        if before is None or before.pending == known.pending:
+            return
+        if known.charged_pico is not None:
+            known = replace(known, usage_note=with_budget_note(known.usage_note, before.usage_note))
+        charge = charge_of(before)
+        amendment = Amendment(
+            call=known,
+            charged_before=charge.cost_pico if charge else 0,
+            estimated_before=charge is not None and charge.estimated,
+        )
+        # The journal first: if anything raises, the charge stays pending, and the next read of its result
+        # completes it.
+        self._ledger.amend(amendment)
+        self._registry.replay(correction(amendment))
+        self.pending.apply(known)
+
+    def give_up(self, state: CallRecord, why: str) -> None:
+        """The cost of the call stays unknown; of a cached content, what is not charged yet."""
+        begun_by = state.pending.begun_by if state.pending else state.id
+        note = f"{GIVEN_UP} {why}"
+        self.amend(replace(state, pending=PendingCharge(begun_by=begun_by), usage_note=note))
+
+    def sweep(self, now: int, catalogue: Catalogue) -> None:
+        """Charges the storage that is due at `now` (microseconds since 1970), and gives up what nobody has
+        asked for."""
+        for state in self.pending.all():
+            try:
+                if is_due(state, now):
+                    self._accrue(state, now, catalogue)
+                elif not is_stored(state) and state.started_at + RETENTION_DAYS * DAY <= now:
+                    self.give_up(state, NOT_SEEN)
+            except Exception as error:  # noqa: BLE001  the others are charged
+                self._errors.record_exception(error)
+
+    def _accrue(self, state: CallRecord, now: int, catalogue: Catalogue, *, ended: bool = False) -> None:
+        for row in storage_rows(state, now, catalogue, ended=ended):
+            # Nothing is left to be charged: it is the row of before, without anything pending.
+            if row.id == state.id:
+                self.amend(row)
+                return
+            self._ledger.end(row)
+            if charge := charge_of(row):
+                self._registry.replay([charge])
+            self.pending.apply(row)
+
+    def _note_expiry(self, state: CallRecord, content: CachedContent) -> None:
+        """An update of a cached content moves its expiry."""
+        if state.pending and content.expires_at is not None:
+            self.amend(replace(state, pending=replace(state.pending, expires_at=content.expires_at)))
+
+
+def is_gone(row: CallRecord, state: CallRecord) -> bool:
+    """Whether a call shows that a cached content is deleted. Google answers 403 or 404 for one that is not
+    there; so it does to the key of another project."""
+    if row.action == "cachedContents.delete" and row.outcome is Outcome.OK:
+        return True
+    refused = row.status == 404 or (row.status == 403 and "not found" in (row.error_message or "").lower())
+    return (
+        refused
+        and row.outcome is Outcome.UPSTREAM_ERROR
+        and (row.action or "").startswith("cachedContents.")
+        and row.action != CACHE_STORAGE_ACTION
+        and row.upstream_key == state.upstream_key
+    )
