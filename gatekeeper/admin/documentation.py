@@ -13,7 +13,7 @@ from importlib.resources import files
 from quart import Blueprint, Quart, Response, current_app, request
 
 from gatekeeper import __version__
-from gatekeeper.admin.documentation_documents import CSS, OPENAPI, PAGE
+from gatekeeper.admin.documentation_schemas import CSS, OPENAPI, PAGE
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.gemini_path import SECURITY_SCHEMES, gemini_paths
 from gatekeeper.admin.parameters import HEADERS, PARAMETERS, PATH_PARAMETERS

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import msgspec
 from quart import Blueprint, Response
 
-from gatekeeper.admin import google_key_documents
+from gatekeeper.admin import google_key_schemas
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.keys import change_context
 from gatekeeper.admin.problems import Problem, invalid
@@ -22,7 +22,7 @@ blueprint = Blueprint("google_keys", __name__)
 
 
 @blueprint.post("/google_key/add")
-@describe(google_key_documents.ADD)
+@describe(google_key_schemas.ADD)
 async def add() -> Response:
     """Calls are made with it from now on, also after a restart: it is stored in the data folder, readable by
     the folder's owner only."""
@@ -36,7 +36,7 @@ async def add() -> Response:
 
 
 @blueprint.post("/google_key/drain")
-@describe(google_key_documents.DRAIN)
+@describe(google_key_schemas.DRAIN)
 async def drain() -> Response:
     """No new calls are made with it, but those about files and the like that only its project has."""
     label = await read_label()
@@ -45,7 +45,7 @@ async def drain() -> Response:
 
 
 @blueprint.post("/google_key/resume")
-@describe(google_key_documents.RESUME)
+@describe(google_key_schemas.RESUME)
 async def resume() -> Response:
     """It takes calls again: its draining ends, and what Google has said of it and of its project's quotas is
     forgotten."""
@@ -55,7 +55,7 @@ async def resume() -> Response:
 
 
 @blueprint.post("/google_key/remove")
-@describe(google_key_documents.REMOVE)
+@describe(google_key_schemas.REMOVE)
 async def remove() -> Response:
     """No more calls are made with it; those that run go on. One of the settings is back after a restart."""
     label = await read_label()
@@ -67,7 +67,7 @@ async def remove() -> Response:
 
 
 @blueprint.get("/google_key/list")
-@describe(google_key_documents.LIST)
+@describe(google_key_schemas.LIST)
 async def list_google_keys() -> Response:
     """Each with its health."""
     read_query()

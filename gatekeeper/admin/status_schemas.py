@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.admin.google_key_documents import STATES
+from gatekeeper.admin.google_key_schemas import STATES
 from gatekeeper.openapi.operation import Operation
 from gatekeeper.openapi.schema import (
     array,
