@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from rig.bytecode import compile_share, keep_bytecode
+from rig.examples import examples
 from rig.routes import compile_routes_once
 
 MEMORY = Path("/dev/shm")
@@ -20,7 +21,12 @@ HUNG = 120.0  # seconds after which a test is shown, or up to a sixth less
 ENOUGH = 2 << 30  # bytes; the whole suite leaves a few hundred MiB
 
 # A machine that is busy is no fault: without this a property fails where its examples take long to make.
-settings.register_profile("gatekeeper", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "gatekeeper",
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("gatekeeper")
 
 

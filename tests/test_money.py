@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -39,7 +39,6 @@ def test_for_people_an_amount_has_no_more_places_than_it_needs(amount: int, text
     assert short_usd(amount) == text
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(-EDGE, EDGE))
 def test_dollars_and_pico_dollars_are_each_others_inverse(amount: int) -> None:
     assert pico(usd(amount)) == amount
@@ -67,7 +66,6 @@ def test_a_float_counts_as_the_decimal_that_it_is_written_as(
     assert pico(amount) == expected
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**9), st.integers(1, 12))
 def test_no_float_adds_an_error_of_its_own(digits: int, places: int) -> None:
     written = Decimal(digits).scaleb(-places)

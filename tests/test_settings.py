@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -441,7 +441,6 @@ def test_of_a_secret_only_so_much_is_shown_as_gives_nothing_away(
     assert masked(BY_NAME[name], value) == shown
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=5, max_size=60))
 def test_no_secret_can_be_read_from_its_mask(secret: str) -> None:
     shown = masked(BY_NAME["master_key"], secret)

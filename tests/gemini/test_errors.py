@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -81,7 +81,6 @@ def test_a_401_says_how_to_authenticate(reason: Reason) -> None:
     assert challenge == (b'Bearer realm="gatekeeper"' if refusal.status == 401 else None)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.floats(0, 1e10))
 def test_the_body_tells_every_wait_in_whole_seconds_and_never_too_short(seconds: float) -> None:
     refusal = Refusal(Reason.BUDGET_EXCEEDED, "Spent.", retry_after=seconds)
@@ -102,7 +101,6 @@ def test_clients_are_told_to_give_up_where_only_a_person_can_help(reason: Reason
     assert b"retry-after" not in headers
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(codec="utf-8")))
 def test_whatever_it_says_it_is_one_event(message: str) -> None:
     refusal = Refusal(Reason.DRAINING, message)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
+from rig.examples import examples
 
 from gatekeeper.gemini.json_tokens import (
     CLOSE,
@@ -79,7 +80,6 @@ def split(body: bytes, sizes: list[int]) -> list[bytes]:
     return chunks
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.lists(documents, max_size=3),
     layouts,
@@ -128,7 +128,7 @@ def test_an_endless_number_ends() -> None:
     assert [(kind, len(text)) for kind, text in found[2:]] == [(NUMBER, 33), (CLOSE, 1)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.binary(max_size=60) | st.text('{}[]",:\\ tfnu0e-', max_size=60).map(str.encode), st.integers(1, 9))
 def test_whatever_is_no_document_is_no_error(body: bytes, size: int) -> None:
     parser, whole = JsonTokens(), JsonTokens()

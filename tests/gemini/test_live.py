@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rig.cases import cases
 from rig.recordings import RECORDINGS, recorded_of
@@ -190,7 +190,6 @@ def usages(draw: st.DrawFn) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(usages(), min_size=1, max_size=20), st.integers(1, 12), st.booleans())
 @example([FIRST, SECOND], 300, True)
 def test_the_sum_equals_the_sum_of_the_turns_at_any_number_of_them(

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
+from rig.examples import examples
 from rig.recordings import RECORDINGS, recorded_of
 
 from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_BUFFERED_BYTES, NO_METER, meter_for
@@ -659,7 +660,6 @@ def last(documents: list[dict[str, Any]], member: str) -> Any:
     return next((found[member] for found in reversed(documents) if member in found), None)
 
 
-@settings(max_examples=150, deadline=None)
 @given(DOCUMENTS, st.sampled_from([unary, sse, array]), CUTS)
 def test_any_answer_is_read_alike_whole_and_in_pieces(
     documents: list[dict[str, Any]], form: Form, at: list[int]
@@ -678,7 +678,7 @@ def test_any_answer_is_read_alike_whole_and_in_pieces(
 RUBBISH = st.binary(max_size=30) | st.text('"\\{}[]:, \n1adt', max_size=30).map(str.encode)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120))
 @given(
     st.sampled_from([b"", b"{", b"[", b"data: {", b'{"usageMetadata":', b'[{"error":{', b"data: {}\n\n"]),
     RUBBISH,

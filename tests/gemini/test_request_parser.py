@@ -8,7 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -173,7 +173,6 @@ def test_what_comes_after_a_large_prompt_is_seen() -> None:
     assert read_request(json.dumps(body).encode()) == summary(models=("m",))
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(NAMED),
     st.lists(st.integers(1, 30) | st.just(5000), min_size=1, max_size=4),

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
+from rig.examples import examples
 
 from gatekeeper.gemini.json_request import JsonRequestParser
 from gatekeeper.gemini.request_parser import read_request
@@ -160,7 +161,6 @@ def expected(requests: list[dict[str, Any]]) -> RequestSummary:
     )
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(MEMBERS, min_size=1, max_size=4), st.booleans())
 def test_each_request_of_a_batch_stands_for_itself(requests: list[dict[str, Any]], is_one: bool) -> None:
     body = requests[0] if is_one else batch(*requests)
@@ -182,7 +182,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.lists(st.sampled_from(PIECES), max_size=30))
 def test_no_body_is_too_broken_to_be_looked_at(pieces: list[bytes]) -> None:
     parser = JsonRequestParser()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
+from rig.examples import examples
 
 from gatekeeper.gemini.actions import billing_of
 from gatekeeper.gemini.routes import MAX_PATH_LENGTH, Billing, Route, route
@@ -170,7 +171,7 @@ def respelt(draw: st.DrawFn, calls: st.SearchStrategy[tuple[str, str]]) -> tuple
     return method, path, "".join(pieces) + draw(ENDS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120))
 @given(respelt(st.sampled_from(BILLABLE)))
 def test_a_billable_path_in_another_spelling_is_the_same_route_and_objected_to(
     call: tuple[str, str, str],
@@ -193,7 +194,7 @@ FOLDS: dict[str, Callable[[str], str]] = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120))
 @given(
     st.sampled_from(BILLABLE),
     st.dictionaries(st.integers(1, 200), st.sampled_from(sorted(FOLDS)), min_size=1, max_size=6),
@@ -210,7 +211,6 @@ def test_no_spelling_of_a_billable_route_is_free(
     assert route(method, f"/{prefix}{''.join(spelt)}".encode(), b"").billable
 
 
-@settings(max_examples=150, deadline=None)
 @given(respelt(st.sampled_from(FREE)))
 def test_a_free_path_passes_in_any_spelling(call: tuple[str, str, str]) -> None:
     method, path, spelling = call
@@ -232,14 +232,13 @@ PIECES = [
 TWISTS = ["..", ".", "", "%2e%2e", "%252E.", "x%2f..", "a\\..", "%00", "\xff"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120))
 @given(st.lists(st.sampled_from(PIECES + TWISTS), max_size=8), st.sampled_from(["", "%3f", ";", "%23", "\t"]))
 def test_no_way_to_a_billable_verb_is_free(way: list[str], junk: str) -> None:
     path = "/" + "/".join([*way, f"m{junk}:generateContent"])
     assert route("POST", path.encode("latin-1"), b"").billable
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(alphabet="POSTGEbc", max_size=6), st.binary(max_size=40), st.binary(max_size=40))
 def test_any_request_line_is_a_route_and_only_costly_ones_are_objected_to(
     method: str, path: bytes, query: bytes

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
+from rig.examples import examples
 
 from gatekeeper.gemini.splitters import SseDecoder
 
@@ -107,7 +108,6 @@ def test_what_is_held_stays_within_the_limit():
     assert decoder.feed(b"\n\ndata: 1\n\n") == [b"1"]
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(st.text(st.characters(codec="utf-8", exclude_characters="\r\n")), st.booleans())), CUTS
 )
@@ -134,7 +134,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120))
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=40).map(b"".join), CUTS)
 def test_where_the_cuts_fall_changes_nothing_even_at_the_limit(stream: bytes, at: list[int]):
     assert read(cut(stream, at), limit=16) == read([stream], limit=16)

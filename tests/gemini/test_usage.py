@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -347,7 +347,6 @@ def nested(value: Any) -> Iterator[Any]:
             yield from nested(inner)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), JSON, max_size=9))
 def test_any_object_reads_as_counts_in_range_or_none(members: dict[str, Any]) -> None:
     usage = read_usage(json.dumps(members).encode())
@@ -361,7 +360,6 @@ def test_any_object_reads_as_counts_in_range_or_none(members: dict[str, Any]) ->
         assert usage.service_tier is None or usage.service_tier == usage.service_tier.lower()
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=60))
 @example(b'{"a":' * 100_000)
 @example(b'{"promptTokensDetails":' + b"[" * 100_000)
@@ -590,7 +588,6 @@ def test_what_is_unknown_of_one_turn_is_unknown_of_all() -> None:
 PART = st.none() | st.integers(0, 10_000)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.tuples(PART, PART, PART, PART), st.none() | st.integers(0, 20_000), st.booleans())
 def test_reported_counts_are_kept_and_the_others_are_proved_or_unknown(
     parts: tuple[int | None, int | None, int | None, int | None], total: int | None, fits: bool

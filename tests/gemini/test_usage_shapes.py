@@ -273,7 +273,7 @@ def metered(
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=6))
 def test_a_shape_is_read_at_any_chunking(shape: Shape, sizes: list[int]) -> None:
     summary = metered(shape.path, shape.body, shape.media_type, sizes)
@@ -315,7 +315,7 @@ def played(share: int) -> list[Recording]:
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(sizes=st.lists(st.integers(1, 400), min_size=1, max_size=6))
 def test_recorded_usage_is_as_indexed_at_any_chunking(share: int, sizes: list[int]) -> None:
     used = played(share)

@@ -271,5 +271,5 @@ class BudgetMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-BudgetMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+BudgetMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40)
 TestBudgets = BudgetMachine.TestCase

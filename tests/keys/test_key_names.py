@@ -137,7 +137,7 @@ step = st.one_of(
 )
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(step, max_size=12))
 def test_no_text_ever_names_two_keys_and_a_change_reaches_the_named_one_only(steps):
     async def live(path: Path) -> None:

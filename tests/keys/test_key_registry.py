@@ -560,7 +560,7 @@ class Life:
         documents(self.registry, self.now)
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(30))
 @given(steps)
 def test_whatever_happened_a_restart_shows_the_same_keys(steps):
     async def live_and_restart() -> None:

@@ -129,7 +129,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps)
 def test_whatever_happened_a_key_has_its_secret_and_at_most_one_before(tmp_path_factory, steps):
     import trio

@@ -162,7 +162,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(30))
 @given(STEPS, st.integers(1, 4))
 def test_each_name_has_its_latest_owner_whenever_the_process_is_killed(
     steps: list[tuple[str, int]], limit: int

@@ -48,7 +48,7 @@ KINDS = st.sampled_from(["begin", "move", "settle", "store", "kill"])
 STEPS = st.lists(st.tuples(KINDS, st.integers(0, 5)), max_size=25)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(STEPS)
 def test_each_is_there_once_whenever_the_process_is_killed(steps: list[tuple[str, int]]) -> None:
     trio.run(replay_steps, steps)

@@ -406,5 +406,5 @@ class RatesMachine(RuleBasedStateMachine):
             assert counter.is_idle(later)
 
 
-RatesMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+RatesMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 test_any_calls_at_any_time = RatesMachine.TestCase

@@ -137,7 +137,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=examples(12), deadline=None)
+@settings(max_examples=examples(12))
 @given(STEPS)
 def test_each_row_has_its_last_amendment_once_whenever_the_process_is_killed(
     steps: list[tuple[str, int]],

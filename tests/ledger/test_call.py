@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -67,7 +67,6 @@ def test_a_time_is_shown_in_utc_to_the_microsecond(micros: int, text: str) -> No
     assert iso(micros) == text
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 4 * 10**15))
 def test_a_time_that_is_shown_can_be_read_back(micros: int) -> None:
     assert (datetime.fromisoformat(iso(micros)) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
@@ -116,7 +115,6 @@ FIELDS = {
 }
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.fixed_dictionaries(FIELDS))
 def test_whatever_a_call_holds_its_document_says_it(fields: dict[str, object]) -> None:
     shown = json.loads(msgspec.json.encode(call_document(call(**fields))))

@@ -63,7 +63,7 @@ def key_of(sort: str) -> Any:
     return key
 
 
-@settings(max_examples=examples(3), deadline=None)
+@settings(max_examples=examples(3))
 @given(
     st.lists(calls, min_size=1, max_size=12, unique_by=lambda call: call.id),
     st.lists(sorts, min_size=8, max_size=8),
@@ -99,7 +99,6 @@ def test_any_text_is_a_cursor_or_refused_as_one(tmp_path: Path) -> None:
         ]
     )
 
-    @settings(max_examples=60, deadline=None)
     @given(
         st.text() | st.binary().map(lambda data: data.hex()), st.sampled_from(["-cost", "model", "started"])
     )

@@ -214,7 +214,6 @@ def test_ids_grow_over_restarts() -> None:
     ),
     divisor=st.integers(1, 3),
 )
-@settings(max_examples=150, deadline=None)
 async def test_any_interleaving_tells_each_event_once_or_counts_it(
     capacity: int, start: int, steps: list[tuple[str, int]], divisor: int
 ) -> None:

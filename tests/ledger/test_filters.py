@@ -417,7 +417,7 @@ def test_the_file_finds_what_memory_finds_for_all_of_these(tmp_path: Path) -> No
     analytics.release()
 
 
-@settings(max_examples=examples(6), deadline=None)
+@settings(max_examples=examples(6))
 @given(
     st.lists(calls, min_size=1, max_size=12, unique_by=lambda call: call.id),
     st.lists(filters, min_size=20, max_size=20),

@@ -429,7 +429,6 @@ def test_writing_never_minds_threads_that_sync_rotate_read_and_discard(tmp_path:
     steps=st.lists(st.tuples(st.integers(0, 600), st.integers(1, 4)), min_size=1, max_size=5),
     segment_bytes=st.sampled_from([300, 1 << 20]),
 )
-@settings(max_examples=60, deadline=None)
 def test_a_full_disk_loses_nothing_and_leaves_no_half_line(
     steps: list[tuple[int, int]], segment_bytes: int
 ) -> None:
@@ -557,7 +556,6 @@ STEPS: dict[str, Step] = {
     steps=st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 5)), max_size=14),
     where=st.floats(0, 1),
 )
-@settings(max_examples=100, deadline=None)
 def test_after_a_cut_at_any_byte_each_call_with_a_whole_line_has_one_row(
     steps: list[tuple[str, int]], where: float
 ) -> None:
@@ -689,7 +687,7 @@ class PowerLoss(RuleBasedStateMachine):
 
 
 TestPowerLoss = PowerLoss.TestCase
-TestPowerLoss.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestPowerLoss.settings = settings(max_examples=40, stateful_step_count=25)
 
 
 WRITER = """

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.disk import disk_ends_at
 
@@ -42,7 +42,6 @@ def row(position: Position, entry: JournalEntry) -> str:
 
 
 @given(written=st.lists(calls() | calls().map(lambda call: Amendment(call=call)), max_size=5))
-@settings(deadline=None)
 def test_rows_are_the_same_from_memory_and_from_files(written: list[JournalEntry]) -> None:
     with tempfile.TemporaryDirectory() as name, closing(Journal(Path(name))) as journal:
         _, start = journal.read(START, 1)

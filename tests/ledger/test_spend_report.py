@@ -100,9 +100,7 @@ def shown(row: dict[str, Any]) -> tuple[int, Decimal | None]:
 
 
 @pytest.mark.parametrize("by", [["tag"], ["model"], ["tag", "model"], ["day", "tag"], ["model", "hour"]])
-@settings(
-    max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(6), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example([Made(0, ("a", "b"), None, 1), Made(30, ("c",), None, 2), Made(31, (), None, None)], 1)
 @given(calls=CALLS, top=st.integers(1, 4))
 def test_what_is_not_in_the_top_is_exactly_the_other_row(

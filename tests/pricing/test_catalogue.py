@@ -6,7 +6,7 @@ import re
 from datetime import date, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -150,7 +150,6 @@ SPAN = st.tuples(st.integers(1, 40), st.integers(1, 40)).filter(lambda pair: pai
 BOUNDS = st.sampled_from([(-1, None), (-1, 10), (10, None), (5, 15)])
 
 
-@settings(max_examples=100, deadline=None)
 @given(SPAN, SPAN, BOUNDS, BOUNDS, st.sampled_from(TIERS), st.sampled_from(TIERS[:2]))
 def test_two_tariffs_overlap_exactly_where_some_call_has_both(
     span: tuple[int, int],

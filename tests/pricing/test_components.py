@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
+from rig.examples import examples
 
 from gatekeeper.gemini.token_counts import Details
 from gatekeeper.gemini.usage import read_usage
@@ -219,7 +220,7 @@ USAGES = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(USAGES, st.booleans())
 def test_every_token_is_in_exactly_one_component_or_there_is_no_cost(usage: Usage, thinking: bool) -> None:
     try:
@@ -238,7 +239,6 @@ def test_every_token_is_in_exactly_one_component_or_there_is_no_cost(usage: Usag
     }
 
 
-@settings(max_examples=100, deadline=None)
 @given(COUNT, DETAILS.map(tuple))
 def test_details_that_fit_are_believed_to_the_token(prompt: int, details: Details) -> None:
     covered = sum(count for _, count in details)

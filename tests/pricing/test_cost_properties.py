@@ -126,7 +126,6 @@ def calls(draw: st.DrawFn) -> tuple[Priced, Spent]:
     return priced, Spent(fresh, cached, draw(COUNT), draw(COUNT), draw(COUNT))
 
 
-@PROPERTY
 @given(calls(), st.booleans())
 def test_a_cost_is_the_sum_of_its_lines(call: tuple[Priced, Spent], has_total: bool) -> None:
     priced, spent = call
@@ -141,7 +140,6 @@ def test_a_cost_is_the_sum_of_its_lines(call: tuple[Priced, Spent], has_total: b
     )
 
 
-@PROPERTY
 @given(calls(), st.integers(0, 5))
 def test_what_is_billed_beside_tokens_adds_to_their_cost(call: tuple[Priced, Spent], searches: int) -> None:
     priced, spent = call
@@ -153,7 +151,6 @@ def test_what_is_billed_beside_tokens_adds_to_their_cost(call: tuple[Priced, Spe
     assert priced.cost(nothing, grounding_search_query=searches + 1) >= alone
 
 
-@PROPERTY
 @given(
     calls(),
     st.booleans(),
@@ -175,7 +172,6 @@ def test_another_token_never_makes_a_call_cheaper(
     assert 0 <= before <= after
 
 
-@PROPERTY
 @given(calls(), st.booleans())
 def test_a_cached_token_never_costs_more_than_a_fresh_one(
     call: tuple[Priced, Spent], has_total: bool
@@ -188,7 +184,6 @@ def test_a_cached_token_never_costs_more_than_a_fresh_one(
     assert priced.cost(spent.usage(has_total=has_total)) <= priced.cost(uncached.usage(has_total=has_total))
 
 
-@PROPERTY
 @given(calls(), st.integers(0, 100_000), st.none() | COUNT, st.none() | COUNT)
 def test_the_total_decides_on_output_and_no_count_beside_it(
     call: tuple[Priced, Spent], more: int, output: int | None, thoughts: int | None
@@ -213,7 +208,6 @@ def shuffled(value: Any, order: random.Random) -> Any:
     return [shuffled(each, order) for each in value] if isinstance(value, list) else value
 
 
-@PROPERTY
 @given(calls(), st.booleans(), st.randoms(use_true_random=False))
 def test_the_order_of_members_is_nothing_to_the_cost(
     call: tuple[Priced, Spent], has_total: bool, order: random.Random
@@ -235,7 +229,6 @@ def written(documents: list[dict[str, Any]], form: str) -> tuple[bytes, bytes]:
     return b"[" + b",\r\n".join(texts) + b"]", b"application/json"
 
 
-@PROPERTY
 @given(
     calls(),
     st.sampled_from(["sse", "array"]),

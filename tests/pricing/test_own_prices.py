@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -202,7 +202,6 @@ DAYS = st.integers(1, 28).map(lambda day: date(2026, 11, day))
 PROMPTS = st.sampled_from([0, 200_000, 200_001])
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.tuples(DAYS, DAYS).filter(lambda pair: pair[0] < pair[1]),
     st.sampled_from(["", 'context = "<=200k", ', 'context = ">200k", ']),

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -248,7 +248,6 @@ def spoken(parts: tuple[int, ...]) -> Usage:
     )
 
 
-@settings(max_examples=100, deadline=None)
 @given(PARTS, PARTS)
 def test_cost_adds_up_and_is_the_sum_of_its_lines(one: tuple[int, ...], other: tuple[int, ...]) -> None:
     both = tuple(a + b for a, b in zip(one, other, strict=True))
@@ -261,7 +260,6 @@ def test_cost_adds_up_and_is_the_sum_of_its_lines(one: tuple[int, ...], other: t
     )
 
 
-@settings(max_examples=100, deadline=None)
 @given(PARTS, st.integers(0, 5), st.integers(0, 10**6))
 def test_more_tokens_never_cost_less(parts: tuple[int, ...], position: int, more: int) -> None:
     grown = tuple(count + (more if place == position else 0) for place, count in enumerate(parts))
@@ -271,7 +269,6 @@ def test_more_tokens_never_cost_less(parts: tuple[int, ...], position: int, more
     assert 0 <= before <= after
 
 
-@settings(max_examples=100, deadline=None)
 @given(PARTS)
 def test_caching_never_makes_a_call_dearer(parts: tuple[int, ...]) -> None:
     text, audio, cached_text, cached_audio, output, tool = parts
@@ -295,7 +292,6 @@ USAGES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.none() | USAGES,
     st.sampled_from(["text", "long", "two-outputs", "vectors", "text-latest", "other"]),
@@ -335,7 +331,6 @@ def test_what_no_usage_could_price_is_known_beforehand(
     assert (found or "").startswith(reason or "")
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(["text", "long", "two-outputs", "vectors", "text-latest", "none"]),
     st.sampled_from(sorted(GENERATING | EMBEDDING)),

@@ -57,7 +57,7 @@ def usages(draw: st.DrawFn) -> list[bytes]:
     return events
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(
     st.sampled_from([*MODELS, "gemini-unheard-of"]),
     st.sampled_from(["streamGenerateContent", "live"]),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.examples import examples
 
 from gatekeeper.pricing.toml_lines import Path, key_lines
 
@@ -102,7 +103,7 @@ def once(table: tuple[str, Any, str]) -> object:
     return id(table) if table[0] == "[[u]]" else table[0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.lists(TABLES, max_size=4, unique_by=once))
 def test_any_document_has_the_lines_of_its_values(tables: Any) -> None:
     document, begun = "", {}

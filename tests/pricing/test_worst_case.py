@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
+from rig.examples import examples
 
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
@@ -231,7 +232,7 @@ def test_the_note_says_how_much_and_why() -> None:
 counts = st.none() | st.integers(0, 10**6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(prompt=counts, cached=counts, output=counts, thoughts=counts, tool=counts, total=counts)
 def test_it_is_never_below_a_price_that_is_known(**reported: int | None) -> None:
     usage = Usage(**reported)

@@ -53,7 +53,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=examples(15), deadline=None)
+@settings(max_examples=examples(15))
 @given(STEPS)
 def test_the_spend_is_the_sum_of_the_last_charges_whenever_the_process_is_killed(
     steps: list[tuple[str, int]],

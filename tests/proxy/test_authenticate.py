@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
@@ -86,14 +86,12 @@ OTHER = st.binary(max_size=12).map(lambda raw: b"x" + raw.replace(b"&", b"%26"))
 PAIRS = st.lists(OTHER, min_size=1, max_size=5)
 
 
-@settings(max_examples=100, deadline=None)
 @given(PAIRS)
 def test_a_query_without_a_credential_is_kept_to_the_byte(pairs: list[bytes]) -> None:
     query = b"&".join(pairs)
     assert extract_credential([], query) == (None, query)
 
 
-@settings(max_examples=100, deadline=None)
 @given(PAIRS, NAMES, st.binary(max_size=8).map(lambda raw: raw.replace(b"&", b"%26")), st.integers(0, 5))
 def test_a_credential_anywhere_leaves_the_rest_as_it_was(
     pairs: list[bytes], name: bytes, value: bytes, place: int

@@ -135,7 +135,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=examples(10), deadline=None)
+@settings(max_examples=examples(10))
 @given(STEPS)
 def test_each_charge_is_there_once(steps: list[tuple[str, int]]) -> None:
     trio.run(run_steps, steps)

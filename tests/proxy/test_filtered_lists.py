@@ -482,7 +482,7 @@ async def test_open_mode_sees_all(gateway: Running, google: StandIn) -> None:
 INTERLEAVED = st.tuples(st.lists(st.booleans(), max_size=40), st.none() | st.integers(1, 12))
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.lists(INTERLEAVED, min_size=5, max_size=5))
 def test_however_two_keys_resources_stand_each_pages_through_its_own(
     interleaved: list[tuple[list[bool], int | None]],

@@ -1,4 +1,4 @@
-"""How many examples the dearest properties have: with `GATEKEEPER_EXAMPLES=20` twenty times as many."""
+"""How many examples a property has, others in each run: with `GATEKEEPER_EXAMPLES=3` three times as many."""
 
 from __future__ import annotations
 

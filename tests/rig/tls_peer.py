@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 PIECES = st.lists(st.binary(min_size=1, max_size=300) | st.just(bytes(40_000)), max_size=6)
 CUTS = st.lists(st.integers(0, 60_000), max_size=8)
-EXAMPLES = settings(max_examples=30, deadline=None)
+EXAMPLES = settings(max_examples=30)
 LAST = b"last"
 
 

@@ -78,7 +78,6 @@ def fits_in(value: object, schema: dict) -> bool:
     return False
 
 
-@settings(max_examples=150, deadline=None)
 @given(schema=SCHEMAS, seed=st.integers(0, 20))
 def test_a_value_fits_its_schema(schema, seed):
     value = SchemaValueGenerator(schema, seeded_random(seed)).value(schema)
@@ -86,7 +85,7 @@ def test_a_value_fits_its_schema(schema, seed):
     assert json.loads(json.dumps(value)) == value
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(schema=SCHEMAS, key=st.sampled_from(["responseSchema", "responseJsonSchema"]))
 def test_structured_output_is_json_that_fits(offline, schema, key):
     config = {"responseMimeType": "application/json", key: schema}
@@ -161,7 +160,6 @@ STRANGE = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(schema=st.dictionaries(st.sampled_from(KEYWORDS), STRANGE, max_size=3))
 def test_no_schema_is_too_strange(schema):
     value = SchemaValueGenerator(schema, seeded_random(1)).value(schema)

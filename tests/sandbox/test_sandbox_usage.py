@@ -68,7 +68,6 @@ SHAPES = st.recursive(
 PARTS = st.lists(st.sampled_from([PNG, MP3, MP4, PDF]), max_size=2)
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     prompt_text=ASKS,
     media=PARTS,
@@ -109,7 +108,7 @@ def assert_adds_up(usage: dict) -> None:
             assert sum(item["tokenCount"] for item in usage[details]) == usage[total]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(prompt_text=ASKS, media=PARTS, instruction=st.text(max_size=50))
 def test_counting_tokens_agrees_with_the_prompt_of_a_call(offline, prompt_text, media, instruction):
     body = {
@@ -123,7 +122,6 @@ def test_counting_tokens_agrees_with_the_prompt_of_a_call(offline, prompt_text, 
         assert counts.get("promptTokensDetails") == usage.get("promptTokensDetails")
 
 
-@settings(max_examples=60, deadline=None)
 @given(body=st.binary(max_size=60) | SHAPES)
 def test_whatever_is_sent_gets_an_answer_of_google_s(offline, body):
     for action in (

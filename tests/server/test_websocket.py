@@ -295,7 +295,7 @@ async def test_many_small_frames_let_others_have_their_turn() -> None:
         assert await other.recv() == "me too"
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     st.lists(
         st.tuples(

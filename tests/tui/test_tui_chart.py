@@ -10,6 +10,7 @@ from math import ceil, floor
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rig.examples import examples
 
 from gatekeeper.client.formats import LEVELS
 from gatekeeper.client.spend_types import Spend, SpendRow
@@ -129,7 +130,6 @@ def add(heights, glyph, style):
         heights[COLOURS.index(ground)] += CELL - level
 
 
-@settings(max_examples=100, deadline=None)
 @given(pictures(), st.sampled_from(SIZES))
 def test_what_is_drawn_in_colour_is_true(data, size):
     """Heights are the totals' within one eighth of a cell. A group has its share of the height within one
@@ -175,7 +175,6 @@ def crowded(low, high):
     return low != high and low % CELL > 0 and low // CELL == high // CELL
 
 
-@settings(max_examples=100, deadline=None)
 @given(pictures(), st.sampled_from(SIZES))
 def test_the_area_of_each_group_is_its_share(data, size):
     """What is drawn of a group is what its shares of all bars' heights add up to: see `areas_are_right`."""
@@ -201,7 +200,6 @@ def stacks_of_bars(draw):
     return parts, [eighths(sum(bar), top, rows) for bar in parts]
 
 
-@settings(max_examples=80, deadline=None)
 @given(stacks_of_bars())
 @example(([[1.0, 0.078125, 0.078125, 0.078125]] * 2, [31, 31]))
 def test_areas_are_right_where_bars_are_steady(stacks):
@@ -278,7 +276,7 @@ def is_near(edge, true, alone):
 parts = st.lists(st.floats(0, 1e3), min_size=1, max_size=NAMED + 1).filter(any)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(parts, st.integers(1, 160))
 def test_without_colour_each_cell_is_one_groups(parts, height):
     """A group has its share of the height within four cells, and is there if above 1/16 of it; only a bar of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.client.api_types import Call
@@ -20,7 +20,6 @@ def call(name, finished=True):
 
 
 @given(told)
-@settings(max_examples=150)
 def test_each_call_is_held_once_in_order_and_an_end_is_not_forgotten(tellings):
     buffer = LineBuffer(100)
     for name, finished in tellings:
@@ -32,7 +31,6 @@ def test_each_call_is_held_once_in_order_and_an_end_is_not_forgotten(tellings):
 
 
 @given(told, st.integers(1, 10))
-@settings(max_examples=150)
 def test_the_newest_stay(tellings, capacity):
     buffer = LineBuffer(capacity)
     buffer.add(call(name) for name, _ in tellings)
@@ -93,7 +91,6 @@ minutes = st.lists(st.integers(0, 5 * 24 * 60), min_size=1, max_size=40)
 
 
 @given(minutes, st.randoms())
-@settings(max_examples=150)
 def test_a_rule_stands_at_each_change_of_the_local_day(ago, random):
     """Over the night in which Amsterdam's clocks go back, in whatever order calls come."""
     calls = {minute: call_at(START + timedelta(minutes=minute)) for minute in ago}

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rig.examples import examples
 
 from tui.spend import periods
 from tui.spend.periods import LAST_24_HOURS, LAST_30_DAYS, RANGES, ROLLING, Calendar, Interval
@@ -27,7 +28,7 @@ def covered_by(span, now, zone):
     return Interval(span.start(now, zone), span.end(now, zone) or now)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(ranges, nows, zones)
 @example(Calendar("day"), datetime(2026, 10, 25, 1, 30, tzinfo=UTC), BERLIN)
 @example(LAST_24_HOURS, datetime(2026, 3, 29, 1, 30, tzinfo=UTC), BERLIN)
@@ -48,7 +49,7 @@ def test_the_preceding_period_ends_before_and_bars_leave_nothing_out(span, now, 
         assert [max(periods.bar_start(label, zone), covered.since) for label in labels] == starts
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(calendars, nows, zones)
 def test_a_calendar_period_is_compared_with_the_one_before_it_or_as_much_of_it(span, now, zone):
     covered = covered_by(span, now, zone)
@@ -67,7 +68,6 @@ def test_a_calendar_period_is_compared_with_the_one_before_it_or_as_much_of_it(s
         ) in (timedelta(0), timedelta(hours=1), timedelta(hours=23))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["hour", "day", "week"]), st.integers(1, 5), nows, zones)
 def test_a_bar_is_compared_with_as_much_of_those_before_it(unit, bars, now, zone):
     start = periods.axis(unit, Interval(now - timedelta(days=9), now), zone)[-1]

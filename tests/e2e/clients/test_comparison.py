@@ -18,7 +18,7 @@ from e2e.clients.rows import row_faults
 from e2e.clients.session import Script
 from e2e.clients.transcript import ConnectionTranscript, Exchange, Message, WebSocketTranscript
 from e2e.clients.trial import Compared, Report, leaks, try_out
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol
 
@@ -182,7 +182,6 @@ def test_a_wrong_row_is_told(change: dict[str, Any], told: list[str]) -> None:
     assert "no row" in row_faults([exchange], [])[0]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_transcript_reads_what_passed_however_it_came(data: st.DataObject) -> None:
     up = (
@@ -215,7 +214,6 @@ def test_a_transcript_reads_what_passed_however_it_came(data: st.DataObject) -> 
     ]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_frames_are_read_however_they_came(data: st.DataObject) -> None:
     """With ping and pong, a message in two frames, and a close that is answered."""
