@@ -83,7 +83,7 @@ class Counter(msgspec.Struct, eq=False):
     requests: MinuteWindow = msgspec.field(default_factory=MinuteWindow)
     tokens: MinuteWindow = msgspec.field(default_factory=MinuteWindow)
     running: int = 0
-    usual_output: int = FIRST_OUTPUT
+    usual_output: int | None = None  # None: none has ended yet
 
     def wait(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> tuple[Rate, int, int] | None:
         """The rate that has no room for the call for longest, its limit, and the microseconds until it has;
@@ -115,7 +115,7 @@ class Counter(msgspec.Struct, eq=False):
     def amount(self, limit: int, expected: ExpectedTokens) -> int:
         """The tokens that a call takes in advance."""
         output = self.usual_output if expected.output is None else expected.output
-        return min(expected.prompt + output, limit)
+        return min(expected.prompt + (FIRST_OUTPUT if output is None else output), limit)
 
 
 class CounterReservation(msgspec.Struct, eq=False):
@@ -272,10 +272,10 @@ class Rates:
                 self._counters.move_to_end(name)
 
 
-def _learn(usual: int, output: int) -> int:
-    """The longest of the latest outputs: a longer one counts at once, and is forgotten by a quarter with each
-    shorter one."""
-    return max(output, usual - usual // 4)
+def _learn(usual: int | None, output: int) -> int:
+    """The longest of the latest outputs: the first counts as it is, a longer one at once, and is forgotten by a
+    quarter with each shorter one."""
+    return output if usual is None else max(output, usual - usual // 4)
 
 
 def _exceeded(

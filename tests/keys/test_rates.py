@@ -184,9 +184,11 @@ def test_an_output_without_a_bound_is_expected_as_long_as_the_latest_ones():
     assert admit(rates, 0, tokens, output=None).rate is Rate.TOKENS
     first.settle(100, 100, 1)
 
-    usual = FIRST_OUTPUT - FIRST_OUTPUT // 4
-    assert admit(rates, 2, tokens, prompt=10_000 - 100 - usual + 1, output=None).rate is Rate.TOKENS
-    admitted(rates, 2, tokens, prompt=10_000 - 100 - usual, output=None).settle(0, 9_000, 3)
+    assert admit(rates, 2, tokens, prompt=10_000 - 100 - 100 + 1, output=None).rate is Rate.TOKENS
+    admitted(rates, 2, tokens, prompt=10_000 - 100 - 100, output=None).settle(0, 40, 3)
+    usual = 100 - 100 // 4
+    assert admit(rates, 3, tokens, prompt=10_000 - 100 - usual + 1, output=None).rate is Rate.TOKENS
+    admitted(rates, 3, tokens, prompt=10_000 - 100 - usual, output=None).settle(0, 9_000, 3)
     assert admit(rates, 4, tokens, prompt=901, output=None).rate is Rate.TOKENS
     admitted(rates, 4, tokens, prompt=900, output=None)
 

@@ -39,8 +39,8 @@ async def clock(guarded: Running) -> Clock:
     return Clock(guarded)
 
 
-def answering(tokens: int) -> Any:
-    usage = {"promptTokenCount": tokens, "candidatesTokenCount": 0, "totalTokenCount": tokens}
+def answering(tokens: int, output: int = 0) -> Any:
+    usage = {"promptTokenCount": tokens, "candidatesTokenCount": output, "totalTokenCount": tokens + output}
     body = json.dumps({"candidates": [], "usageMetadata": usage}).encode()
     return lambda reply: reply.json(body)
 
@@ -357,10 +357,11 @@ async def test_what_is_refused_for_another_reason_takes_nothing(
 async def test_an_output_is_expected_as_long_as_usual(
     guarded: Running, google: StandIn, clock: Clock
 ) -> None:
-    secret = await guarded.key(tpm_limit=FIRST_OUTPUT + 100)
-    google.script = answering(10)
-    for _ in range(5):
-        assert (await call(guarded, secret)).status == 200
+    google.script = answering(10, output=20)
+    for limit in (FIRST_OUTPUT + 100, 1_000):
+        secret = await guarded.key(tpm_limit=limit)
+        for _ in range(5):
+            assert (await call(guarded, secret)).status == 200
 
 
 async def take_a_turn(session: ServerConnection) -> None:
