@@ -273,8 +273,8 @@ class Rates:
 
 
 def _learn(usual: int | None, output: int) -> int:
-    """The longest of the latest outputs: the first counts as it is, a longer one at once, and is forgotten by a
-    quarter with each shorter one."""
+    """The longest of the latest outputs: the first counts as it is, a longer one at once, and is forgotten by
+    a quarter with each shorter one."""
     return output if usual is None else max(output, usual - usual // 4)
 
 
