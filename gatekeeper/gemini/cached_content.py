@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from gatekeeper.gemini.json_values import as_object, as_text
-from gatekeeper.gemini.response_resource import resource_name
+from gatekeeper.gemini.resource_names import resource_in_document
 from gatekeeper.gemini.token_counts import read_count
 from gatekeeper.times import to_micros
 
@@ -30,7 +30,7 @@ def read_cached_content(document: bytes) -> CachedContent | None:
     # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.
     except (ValueError, RecursionError):
         return None
-    name = resource_name(None, (found or {}).get("name"), None, None)
+    name = resource_in_document(None, (found or {}).get("name"), None, None)
     if not found or not name or not name.startswith("cachedContents/"):
         return None
     model = as_text(found.get("model"))

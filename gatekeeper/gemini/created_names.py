@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gatekeeper.gemini.file_uris import file_of
 from gatekeeper.gemini.json_tokens import CLOSE, KEY, OPEN, STRING, JsonTokens
+from gatekeeper.gemini.resource_names import file_of
 
 MAX_NAMES = 256
 """Of one answer; a batch has two files, and a video operation four. They are in the call's record."""

@@ -15,7 +15,6 @@ import json
 from msgspec.structs import replace
 
 from gatekeeper.gemini.continuation import TokenDigest
-from gatekeeper.gemini.file_uris import file_of
 from gatekeeper.gemini.json_tokens import (
     CLOSE,
     KEY,
@@ -43,6 +42,7 @@ from gatekeeper.gemini.request_grammar import (
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.requested_media import MediaCollector, Quantity
 from gatekeeper.gemini.requested_settings import Setting, SettingsCollector
+from gatekeeper.gemini.resource_names import file_of
 
 MAX_NAME = 256  # characters that are kept of a name
 MAX_KEPT = 256 * 1024  # of all that is kept of a request

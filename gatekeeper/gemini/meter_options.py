@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gatekeeper.gemini.response_resource import collection_of
+from gatekeeper.gemini.resource_names import collection_of
 from gatekeeper.gemini.routes import Route
 
 

@@ -15,8 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from gatekeeper.gemini.actions import Billing
-from gatekeeper.gemini.owned import root_of
-from gatekeeper.gemini.response_resource import COLLECTIONS_WITH_IDS, resource_name
+from gatekeeper.gemini.resource_names import COLLECTIONS_WITH_IDS, owned_resource, resource_in_document
 from gatekeeper.gemini.routes import Route
 
 _OF_ALL = (["models"], ["openai", "models"])  # everybody may see them
@@ -85,7 +84,7 @@ def list_kind(method: str, route: Route) -> ListKind | None:
     *collections, verb = (route.action or "").split(".")
     if not collections or collections in _OF_ALL:
         return None
-    if (root := root_of(route.resource or "")) is not None and _WILDCARD not in root.split("/"):
+    if (root := owned_resource(route.resource or "")) is not None and _WILDCARD not in root.split("/"):
         return None
     if verb != "list" and (method not in _READS or verb == "get"):
         return None
@@ -126,7 +125,7 @@ def _member_of_items(members: dict[str, bytes], arrays: dict[str, list[msgspec.R
 def _item(text: bytes, kind: ListKind) -> Item:
     """Raises UnreadableList and msgspec.DecodeError."""
     head = _ITEM.decode(text)
-    name = resource_name(_collection_of_ids(kind), head.name, head.id, None)
+    name = resource_in_document(_collection_of_ids(kind), head.name, head.id, None)
     if name is None:
         raise UnreadableList("one of its resources has no name")
     identifier = head.id if isinstance(head.id, str) else ""
@@ -140,7 +139,7 @@ def _collection_of_ids(kind: ListKind) -> str | None:
 
 def position_name(position: str, kind: ListKind) -> str | None:
     """The name of the item that a page of OpenAI's form is to begin after; None if it is no such name."""
-    return resource_name(_collection_of_ids(kind), None, position, None)
+    return resource_in_document(_collection_of_ids(kind), None, position, None)
 
 
 def _next_token(members: dict[str, bytes], items: Sequence[Item], kind: ListKind) -> str | None:

@@ -16,6 +16,7 @@ import msgspec
 from gatekeeper.gemini.continuation import Continuations
 from gatekeeper.gemini.grounding import Searches
 from gatekeeper.gemini.json_values import as_object, as_text
+from gatekeeper.gemini.resource_names import other_resources, resource_in_document
 from gatekeeper.gemini.response_document import (
     Candidate,
     ResponseDocument,
@@ -25,7 +26,6 @@ from gatekeeper.gemini.response_document import (
     pictures,
     steps,
 )
-from gatekeeper.gemini.response_resource import other_resources, resource_name
 from gatekeeper.gemini.splitters import Document
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE, no_object_note
@@ -78,7 +78,7 @@ class ResponseParser:
     """What the documents of one response have reported so far. The last value of each field wins: usage
     neither grows steadily nor adds up.
 
-    `collection`: that whose resources the response has by their `id` (`response_resource`). Unless
+    `collection`: that whose resources the response has by their `id` (`resource_names`). Unless
     `counts_usage` the tokens that are reported were used by another call, and are left out.
     """
 
@@ -186,7 +186,7 @@ class ResponseParser:
             self._read_continuation(response.interaction.continuation_token)
         # A trigger has an interaction too, which is the one that it will make.
         own = about.id if self._collection == INTERACTIONS else response.id
-        name = resource_name(self._collection, response.name, own, response.file)
+        name = resource_in_document(self._collection, response.name, own, response.file)
         self.resource = name or self.resource
         self._found.update(dict.fromkeys(other_resources(about.environment_id, response.files)))
         # The model of a cache or a batch is no model that has answered.

@@ -39,7 +39,7 @@ from gatekeeper.gemini.evasion import (
     query_risk,
     quoted_excerpt,
 )
-from gatekeeper.gemini.resources import resource_name
+from gatekeeper.gemini.resource_names import resource_in_path
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -177,7 +177,7 @@ def _match(method: str, plain: str) -> Route:
     # A batch is what the call makes, not the tuned model that it runs on.
     if known.action is None or known.action in BATCHES:
         return known
-    return msgspec.structs.replace(known, resource=resource_name(resource))
+    return msgspec.structs.replace(known, resource=resource_in_path(resource))
 
 
 def _method_of(method: str, resource: str, *, is_upload: bool) -> Route:

@@ -18,8 +18,8 @@ from typing import Protocol
 import msgspec
 import trio
 
-from gatekeeper.gemini.owned import Named, is_canonical, root_of
 from gatekeeper.gemini.references import Reference
+from gatekeeper.gemini.resource_names import OwnedResource, is_canonical, owned_resource
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import MICROS_PER_SECOND
@@ -121,8 +121,8 @@ class Owners:
         memory. Raises StoreFailed."""
         if self._is_complete:
             return
-        roots = {root for resource in resources if (root := root_of(resource))}
-        missing = [name for name in roots if name not in self._unstored and name not in self._known]
+        names = {owned for resource in resources if (owned := owned_resource(resource))}
+        missing = [name for name in names if name not in self._unstored and name not in self._known]
         if missing:
             found = await trio.to_thread.run_sync(self._store.find, missing)
             for name in missing:
@@ -133,36 +133,36 @@ class Owners:
 
     def owner_of(self, resource: str) -> Owner | None:
         """The owner of a resource, or of the one that it is nested in."""
-        root = root_of(resource)
-        if root is None:
+        owned = owned_resource(resource)
+        if owned is None:
             return None
-        if root in self._unstored:
-            return self._unstored[root]
-        owner = self._known.get(root)
+        if owned in self._unstored:
+            return self._unstored[owned]
+        owner = self._known.get(owned)
         # Only where names are evicted does their order matter.
-        if not self._is_complete and root in self._known:
-            self._know(root, owner)  # it was used last
+        if not self._is_complete and owned in self._known:
+            self._know(owned, owner)  # it was used last
         return owner
 
     def may_see(self, key: KeyState | None, resource: str) -> bool:
         """Whether the caller may know that the resource exists. `key` is None for the master key and in open
         mode, which see all."""
-        if key is None or (root := root_of(resource)) is None:
+        if key is None or (owned := owned_resource(resource)) is None:
             return True
-        owner = self.owner_of(root)
+        owner = self.owner_of(owned)
         if owner is None:
-            return self._shows_unowned and self._is_settled(root)
+            return self._shows_unowned and self._is_settled(owned)
         return owner.key_id == key.record.token_id or self._sharing(owner.key_id).reaches(key.record)
 
-    async def refusal(self, key: KeyState | None, named: Named) -> Refusal | None:
+    async def refusal(self, key: KeyState | None, named: OwnedResource) -> Refusal | None:
         """Why a key may not use what its request names: it does not exist as far as the key may know. For the
         master key, too, memory knows the owner then. Raises StoreFailed."""
-        if not named.is_clear:
+        if named.is_ambiguous:
             return not_found(None) if key else None
-        if named.root is None:
+        if named.name is None:
             return None
-        await self.prepare([named.root])
-        return None if self.may_see(key, named.root) else not_found(named.root)
+        await self.prepare([named.name])
+        return None if self.may_see(key, named.name) else not_found(named.name)
 
     async def body_refusal(self, key: KeyState | None, references: Iterable[Reference]) -> Refusal | None:
         """The same for what a request's body refers to."""
@@ -173,15 +173,15 @@ class Owners:
         return next((not_found(name) for name, shared in named if not self._may_use(key, name, shared)), None)
 
     def _may_use(self, key: KeyState, name: str, may_be_googles: bool) -> bool:
-        root = root_of(name)
-        if root is None or not is_canonical(root):
+        owned = owned_resource(name)
+        if owned is None or not is_canonical(owned):
             return False
-        return self.may_see(key, root) or (
-            may_be_googles and self._is_settled(root) and self.owner_of(root) is None
+        return self.may_see(key, owned) or (
+            may_be_googles and self._is_settled(owned) and self.owner_of(owned) is None
         )
 
-    def _is_settled(self, root: str) -> bool:
-        return self._is_complete or root in self._unstored or root in self._known
+    def _is_settled(self, owned: str) -> bool:
+        return self._is_complete or owned in self._unstored or owned in self._known
 
     def _know(self, name: str, owner: Owner | None) -> None:
         self._known.pop(name, None)
@@ -213,7 +213,7 @@ def changes_of(call: CallRecord) -> dict[str, Owner | None]:
     """The owners that a row tells of: new ones, and none for what the call has deleted."""
     changes: dict[str, Owner | None] = {}
     gone = call.method == "DELETE" and call.outcome is Outcome.OK and call.resource
-    if gone and root_of(gone) == gone:
+    if gone and owned_resource(gone) == gone:
         changes[gone] = None
     if (made := call.made) is not None and (key_id := made.key_id or call.key_id):
         user = None if made.key_id else call.user_id

@@ -18,7 +18,7 @@ import uuid_utils
 from gatekeeper.gemini.meter import NO_METER
 from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
-from gatekeeper.gemini.resources import recorded_path
+from gatekeeper.gemini.resource_names import recorded_path
 from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account

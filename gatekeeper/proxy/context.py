@@ -8,8 +8,8 @@ from time import monotonic_ns, time_ns
 import trio
 
 from gatekeeper.gemini.meter_layers import Meter
-from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.references import Reference
+from gatekeeper.gemini.resource_names import NO_RESOURCE, owned_resource_in_path
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.budgets import Budgets
@@ -117,7 +117,7 @@ class ProxyContext:
         """What the response to a call shows to be made, and whose it is."""
         if response.resource is None and not response.found:
             return row.made
-        made = created_resources(row.action, named_in_path(path), status, response, self.owners)
+        made = created_resources(row.action, owned_resource_in_path(path), status, response, self.owners)
         return with_earlier(row.made, made)
 
     def record_created(self, row: CallRecord, path: bytes, status: int | None, meter: Meter) -> None:
@@ -152,9 +152,9 @@ class ProxyContext:
 
     async def check_path(self, key: KeyState | None, path: bytes) -> None:
         """Refuses a path that names what the key may not see. Raises Refused."""
-        named = named_in_path(path)
+        named = owned_resource_in_path(path)
         # Most calls name a model only.
-        if named is NOTHING:
+        if named is NO_RESOURCE:
             return
         try:
             if refusal := await self.owners.refusal(key, named):

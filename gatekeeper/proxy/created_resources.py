@@ -9,9 +9,8 @@ import msgspec
 
 from gatekeeper.gemini.created_names import MAX_NAMES, CreatedNames
 from gatekeeper.gemini.meter_layers import Meter
-from gatekeeper.gemini.owned import Named, root_of
+from gatekeeper.gemini.resource_names import OwnedResource, collection_of, owned_resource
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.response_resource import collection_of
 from gatekeeper.keys.owners import Owners
 from gatekeeper.ledger.call import CreatedResources
 from gatekeeper.proxy.pending_results import TeeMeter
@@ -41,15 +40,15 @@ class CreatedNamesMeter(TeeMeter):
         return msgspec.structs.replace(summary, found=(*summary.found, *names)) if names else summary
 
 
-def may_name_created(action: str | None, named: Named) -> bool:
+def may_name_created(action: str | None, named: OwnedResource) -> bool:
     """Whether the answer to a call may tell of resources beside the one that it is about."""
     return action == "interactions.create" or (
-        named.root is not None and named.root.partition("/")[0] in _MAY_NAME_CREATED
+        named.name is not None and named.name.partition("/")[0] in _MAY_NAME_CREATED
     )
 
 
 def created_resources(
-    action: str | None, named: Named, status: int | None, summary: ResponseSummary, owners: Owners
+    action: str | None, named: OwnedResource, status: int | None, summary: ResponseSummary, owners: Owners
 ) -> CreatedResources | None:
     """The names for a row. What the call's path names is not made by it; and what is found in that, by
     whoever reads it, belongs to its owner."""
@@ -57,15 +56,15 @@ def created_resources(
         return None
     names = dict.fromkeys(_made(action, summary))
     # Whose those are is known already, unless they are new.
-    found = (root for name in summary.found if (root := root_of(name)) and not owners.owner_of(root))
-    names.update(dict.fromkeys(found))
-    names.pop(named.root or "", None)
+    found = filter(None, map(owned_resource, summary.found))
+    names.update(dict.fromkeys(name for name in found if not owners.owner_of(name)))
+    names.pop(named.name or "", None)
     if not names:
         return None
     some = tuple(islice(names, MAX_NAMES))
-    if named.root is None:
+    if named.name is None:
         return CreatedResources(some)
-    owner = owners.owner_of(named.root)
+    owner = owners.owner_of(named.name)
     return CreatedResources(some, owner.key_id) if owner else None
 
 
@@ -78,8 +77,8 @@ def with_earlier(earlier: CreatedResources | None, made: CreatedResources | None
 
 
 def _made(action: str | None, summary: ResponseSummary) -> Iterator[str]:
-    root = root_of(summary.resource or "")
+    owned = owned_resource(summary.resource or "")
     collection = collection_of(action)
     # Where a resource has an id its name is what a client likes.
-    if root and (collection is None or root.startswith((f"{collection}/", "models/", "operations/"))):
-        yield root
+    if owned and (collection is None or owned.startswith((f"{collection}/", "models/", "operations/"))):
+        yield owned

@@ -7,7 +7,7 @@ from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, meter_for
 from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.meter_options import meter_options
-from gatekeeper.gemini.owned import named_in_path
+from gatekeeper.gemini.resource_names import owned_resource_in_path
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.created_resources import CreatedNamesMeter, may_name_created
@@ -32,7 +32,7 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
     # A 206 is a part, of which nothing may be concluded.
     if head.status != 200:
         return meter
-    if may_name_created(call.route.action, named_in_path(call.head.path)):
+    if may_name_created(call.route.action, owned_resource_in_path(call.head.path)):
         meter = _finding(meter, (encoding or b"").strip().lower())
     if call.row.resource is not None or call.route.action == CACHE_CREATE:
         meter = _tapped(call, meter, media_type, (encoding or b"").strip().lower())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gatekeeper.gemini.owned import root_of
+from gatekeeper.gemini.resource_names import owned_resource
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
@@ -29,22 +29,22 @@ class ResourceProjects:
     def project_of(self, resources: Iterable[str]) -> str | None:
         """The project of the first of the resources whose is known."""
         for resource in resources:
-            root = root_of(resource)
-            owner = root and self._owners.owner_of(root)
+            owned = owned_resource(resource)
+            owner = owned and self._owners.owner_of(owned)
             awaiting = self._pending.find(resource)
             for label in (owner and owner.google_key, awaiting and awaiting.upstream_key):
                 # A key that has been removed since may leave others of its project, under a name of theirs.
                 if label and (project := self._pool.project_of(label)) in self._pool.projects:
                     return project
-            if root and self._found.get(root) in self._pool.projects:
-                return self._found[root]
+            if owned and self._found.get(owned) in self._pool.projects:
+                return self._found[owned]
         return None
 
     def found(self, resources: Iterable[str], project: str) -> None:
         """Notes that a call which names these was answered with a key of the project."""
         for resource in resources:
-            if (root := root_of(resource)) and self.project_of((resource,)) is None:
-                self._found.pop(root, None)
-                self._found[root] = project
+            if (owned := owned_resource(resource)) and self.project_of((resource,)) is None:
+                self._found.pop(owned, None)
+                self._found[owned] = project
         while len(self._found) > MAX_FOUND:
             del self._found[next(iter(self._found))]

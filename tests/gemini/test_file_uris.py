@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rig.cases import cases
 
-from gatekeeper.gemini.file_uris import file_of
+from gatekeeper.gemini.resource_names import file_of
 
 FILES = {
     "files/x": "files/x",

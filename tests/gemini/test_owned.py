@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.owned import NOTHING, UNCLEAR, Named, named_in_path, root_of
+from gatekeeper.gemini.resource_names import (
+    AMBIGUOUS,
+    NO_RESOURCE,
+    OwnedResource,
+    owned_resource,
+    owned_resource_in_path,
+)
 
 ROOTS = {
     "files/x": "files/x",
@@ -33,52 +39,52 @@ ROOTS = {
 
 @cases(("name", "root"), ROOTS.items(), ids=[name or "nothing" for name in ROOTS])
 def test_a_name_has_the_root_that_has_an_owner(name: str, root: str | None) -> None:
-    assert root_of(name) == root
+    assert owned_resource(name) == root
 
 
 NAMED = {
-    "/v1beta/files": NOTHING,
-    "/v1beta/files/x": Named("files/x"),
-    "/v1/files/x:download": Named("files/x"),
-    "//v1beta//files/x/": Named("files/x"),
-    "/v1beta/%66iles/x": Named("files/x"),
-    "/download/v1beta/files/x:download": Named("files/x"),
-    "/upload/v1beta/files": NOTHING,
-    "/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore": Named("fileSearchStores/s"),
-    "/v1beta/fileSearchStores/s/documents": Named("fileSearchStores/s"),
-    "/v1beta/environments/e/files/a b": Named("environments/e"),
-    "/v1beta/models/m:generateContent": NOTHING,
-    "/v1beta/models/m/operations": NOTHING,
-    "/v1beta/models/m/operations/o": Named("models/m/operations/o"),
-    "/v1beta/tunedModels/t:batchGenerateContent": Named("tunedModels/t"),
-    "/v1beta/models/tunedModels/t:generateContent": Named("tunedModels/t"),
-    "/v1beta/interactions/i/cancel": Named("interactions/i"),
-    "/v1beta/novelties/n": Named("novelties/n"),
-    "/v1beta/openai/chat/completions": NOTHING,
-    "/v1beta/openai/models/models/m": NOTHING,
-    "/v1beta/openai/batches/b": Named("batches/b"),
-    "/v1beta/openai/batches/batches%2Fb": Named("batches/b"),
-    "/v1beta/openai/files/files/f/content": Named("files/f"),
-    "/v1beta/openai/videos/models/m/operations/o": Named("models/m/operations/o"),
-    "/v1beta/openai/videos/v": Named("videos/v"),
-    "/v1beta/openai/vector_stores/v/files/f": Named("vector_stores/v"),
-    "/v1beta/openai/responses/r": Named("responses/r"),
-    "/$discovery/rest": NOTHING,
-    "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent": NOTHING,
-    "/../v1beta/files/x": NOTHING,
-    "/v1beta/files/x;y": UNCLEAR,
-    "/v1beta/files/y/../x": UNCLEAR,
-    "/v1beta/files/y%2F..%2Fx": UNCLEAR,
-    "/v1beta/files/%2578": UNCLEAR,
-    "/v1beta\\files/x": UNCLEAR,
-    "/v1beta/files/x%00": UNCLEAR,
-    "/v1beta/files/\u017f": UNCLEAR,
+    "/v1beta/files": NO_RESOURCE,
+    "/v1beta/files/x": OwnedResource("files/x"),
+    "/v1/files/x:download": OwnedResource("files/x"),
+    "//v1beta//files/x/": OwnedResource("files/x"),
+    "/v1beta/%66iles/x": OwnedResource("files/x"),
+    "/download/v1beta/files/x:download": OwnedResource("files/x"),
+    "/upload/v1beta/files": NO_RESOURCE,
+    "/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore": OwnedResource("fileSearchStores/s"),
+    "/v1beta/fileSearchStores/s/documents": OwnedResource("fileSearchStores/s"),
+    "/v1beta/environments/e/files/a b": OwnedResource("environments/e"),
+    "/v1beta/models/m:generateContent": NO_RESOURCE,
+    "/v1beta/models/m/operations": NO_RESOURCE,
+    "/v1beta/models/m/operations/o": OwnedResource("models/m/operations/o"),
+    "/v1beta/tunedModels/t:batchGenerateContent": OwnedResource("tunedModels/t"),
+    "/v1beta/models/tunedModels/t:generateContent": OwnedResource("tunedModels/t"),
+    "/v1beta/interactions/i/cancel": OwnedResource("interactions/i"),
+    "/v1beta/novelties/n": OwnedResource("novelties/n"),
+    "/v1beta/openai/chat/completions": NO_RESOURCE,
+    "/v1beta/openai/models/models/m": NO_RESOURCE,
+    "/v1beta/openai/batches/b": OwnedResource("batches/b"),
+    "/v1beta/openai/batches/batches%2Fb": OwnedResource("batches/b"),
+    "/v1beta/openai/files/files/f/content": OwnedResource("files/f"),
+    "/v1beta/openai/videos/models/m/operations/o": OwnedResource("models/m/operations/o"),
+    "/v1beta/openai/videos/v": OwnedResource("videos/v"),
+    "/v1beta/openai/vector_stores/v/files/f": OwnedResource("vector_stores/v"),
+    "/v1beta/openai/responses/r": OwnedResource("responses/r"),
+    "/$discovery/rest": NO_RESOURCE,
+    "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent": NO_RESOURCE,
+    "/../v1beta/files/x": NO_RESOURCE,
+    "/v1beta/files/x;y": AMBIGUOUS,
+    "/v1beta/files/y/../x": AMBIGUOUS,
+    "/v1beta/files/y%2F..%2Fx": AMBIGUOUS,
+    "/v1beta/files/%2578": AMBIGUOUS,
+    "/v1beta\\files/x": AMBIGUOUS,
+    "/v1beta/files/x%00": AMBIGUOUS,
+    "/v1beta/files/\u017f": AMBIGUOUS,
 }
 
 
 @cases(("path", "named"), NAMED.items())
-def test_a_path_names_one_resource_for_all_who_read_it(path: str, named: Named) -> None:
-    assert named_in_path(path.encode()) == named
+def test_a_path_names_one_resource_for_all_who_read_it(path: str, named: OwnedResource) -> None:
+    assert owned_resource_in_path(path.encode()) == named
 
 
 @st.composite
@@ -98,4 +104,4 @@ def spellings(draw: st.DrawFn) -> str:
 
 @given(spellings())
 def test_no_spelling_hides_what_a_path_names(path: str) -> None:
-    assert named_in_path(path.encode()) in (Named("files/victim"), UNCLEAR)
+    assert owned_resource_in_path(path.encode()) in (OwnedResource("files/victim"), AMBIGUOUS)

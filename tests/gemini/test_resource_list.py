@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.resource_list import (
     ListKind,
     ListPage,
@@ -21,6 +20,7 @@ from gatekeeper.gemini.resource_list import (
     read_page,
     write_page,
 )
+from gatekeeper.gemini.resource_names import NO_RESOURCE, owned_resource_in_path
 from gatekeeper.gemini.routes import route
 
 FILES = ListKind("files", is_openai=False)
@@ -237,7 +237,7 @@ SEGMENTS = st.sampled_from(
 def test_no_list_is_neither_filtered_nor_of_one_parent(prefix: str, segments: list[str]) -> None:
     path = (prefix + "/".join(segments)).encode()
     found = route("GET", path, b"")
-    passes = not (found.rejection or found.wrong_base_url) and named_in_path(path) is NOTHING
+    passes = not (found.rejection or found.wrong_base_url) and owned_resource_in_path(path) is NO_RESOURCE
     if passes and list_kind("GET", found) is None:
         *collections, verb = (found.action or "").split(".")
         assert verb == "get" or not collections or collections in (["models"], ["openai", "models"])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rig.examples import examples
 from rig.registry import key_store
 
-from gatekeeper.gemini.owned import Named
 from gatekeeper.gemini.references import Reference
+from gatekeeper.gemini.resource_names import OwnedResource
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.owners import FILES_KEPT_MICROS, Owner, Owners
 from gatekeeper.keys.registry import KeyRegistry
@@ -95,7 +95,7 @@ async def test_what_memory_does_not_hold_is_hidden_until_it_is_looked_up(tmp_pat
         await owners.prepare([name])
         assert [owners.may_see(state(key), name) for key in ("one", "two")] == [True, False]
     # Where the master key asks, it must be known which Google key has it.
-    assert await owners.refusal(None, Named("files/0")) is None
+    assert await owners.refusal(None, OwnedResource("files/0")) is None
     assert await owners.body_refusal(None, [Reference("files/1")]) is None
     assert [owner and owner.key_id for owner in map(owners.owner_of, names[:2])] == ["one", "one"]
     await owners.prepare(["files/never"])

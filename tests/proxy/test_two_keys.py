@@ -19,8 +19,7 @@ from rig.owning import owns
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
 
-from gatekeeper.gemini.owned import root_of
-from gatekeeper.gemini.response_resource import COLLECTIONS_WITH_IDS
+from gatekeeper.gemini.resource_names import COLLECTIONS_WITH_IDS, owned_resource
 from gatekeeper.gemini.routes import route
 
 # Of what nobody has made through it keys see nothing.
@@ -60,7 +59,7 @@ ROUTES = sorted(
 def named(path: str) -> str | None:
     """The resource that the path names, as the ledger has it."""
     found = route("GET", path.encode(), b"")
-    return found.resource and root_of(found.resource)
+    return found.resource and owned_resource(found.resource)
 
 
 def names_of_others() -> list[str]:
