@@ -25,6 +25,7 @@ from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
 from gatekeeper.keys.sqlite_audit import SqliteAuditStore
+from gatekeeper.keys.sqlite_file import StoreError
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_google_keys import SqliteGoogleKeyStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
@@ -32,7 +33,6 @@ from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import log

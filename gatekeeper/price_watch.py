@@ -9,7 +9,7 @@ import trio
 
 from gatekeeper.file_state import file_state
 from gatekeeper.keys.audit import AuditLog, Change
-from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.logs import log
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError

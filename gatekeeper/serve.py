@@ -16,8 +16,8 @@ from gatekeeper import addresses, data_dir, runtime, startup
 from gatekeeper.app import Gatekeeper
 from gatekeeper.data_stores import DataUnusable, open_data
 from gatekeeper.gateway import Gateway
-from gatekeeper.keys.checkpoints import make_checkpoints
 from gatekeeper.keys.repriced_spend import follow_repricing
+from gatekeeper.keys.sqlite_file import make_checkpoints
 from gatekeeper.logs import HypercornLogger, configure_logs, log
 from gatekeeper.price_watch import PriceWatch
 from gatekeeper.pricing.catalogue import Catalogue

@@ -26,7 +26,7 @@ from gatekeeper.admin.requests import (
 )
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.keys.repriced_spend import charge_repriced
-from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.ledger.analytics.call_pages import NEWEST_FIRST, parse_id, parse_order, split_page
 from gatekeeper.ledger.analytics.messages import AnalyticsError, AnalyticsResult
 from gatekeeper.ledger.call import call_document

@@ -15,7 +15,8 @@ from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES
 from gatekeeper.keys.account_changes import AccountExists, AccountNotFound, GroupInUse
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.key_index import KeyAmbiguous, KeyNotFound
-from gatekeeper.keys.store import AliasConflict, ChangedMeanwhile, SecretConflict, StoreFailed
+from gatekeeper.keys.sqlite_file import StoreFailed
+from gatekeeper.keys.store import AliasConflict, ChangedMeanwhile, SecretConflict
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
     CursorError,

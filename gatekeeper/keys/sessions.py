@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.store import StoreError
+from gatekeeper.keys.sqlite_file import StoreError
 
 MAX_SESSIONS_PER_KEY = 10_000  # of one kind
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
-from gatekeeper.keys.store import StoreFailed
+import trio
 
 # One script per version of the schema; `user_version` counts how many of them a file has had.
 MIGRATIONS = (
@@ -143,6 +143,14 @@ MIGRATIONS = (
 CHECKPOINT_INTERVAL = 1.0  # seconds between two checkpoints; each costs as much as a transaction
 
 
+class StoreError(Exception):
+    """Base class of store errors."""
+
+
+class StoreFailed(StoreError):
+    """The store cannot be read or written; nothing has changed. The message gives the cause."""
+
+
 class SqliteFile:
     """A database with a write-ahead log, every commit on disk. Several stores may share it, from any thread.
 
@@ -231,3 +239,11 @@ class SqliteFile:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StoreFailed(f"the key store {self._path} failed: {error}") from error
+
+
+async def make_checkpoints(file: SqliteFile) -> None:
+    """Runs until cancelled; whoever closes the file then makes the last checkpoint."""
+    while True:
+        await trio.sleep(CHECKPOINT_INTERVAL)
+        if file.needs_checkpoint:
+            await trio.to_thread.run_sync(file.checkpoint)

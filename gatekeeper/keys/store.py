@@ -18,14 +18,11 @@ from gatekeeper.keys.cost_history import CostName, RecentMaximum
 from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
+from gatekeeper.keys.sqlite_file import StoreError
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
-
-
-class StoreError(Exception):
-    """Base class of store errors."""
 
 
 class AliasConflict(StoreError):
@@ -46,10 +43,6 @@ class SecretConflict(StoreError):
     ) -> None:
         super().__init__(f"this secret belongs to another key: {remedy}")
         self.field = field
-
-
-class StoreFailed(StoreError):
-    """The store cannot be read or written; nothing has changed. The message gives the cause."""
 
 
 class KeyWrite(NamedTuple):

@@ -24,7 +24,7 @@ from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Sessions
 from gatekeeper.keys.soft_budgets import soft_budget_document
-from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import CallRecord, CreatedResources
 from gatekeeper.ledger.ledger import Ledger

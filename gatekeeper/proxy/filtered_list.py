@@ -25,7 +25,7 @@ from gatekeeper.gemini.resource_list import (
     write_page,
 )
 from gatekeeper.http_fields import Headers
-from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import GZIP, NextChunk
 from gatekeeper.proxy.failures import CallFailed, ClientGone, GoogleKeyRefused, Refused, UpstreamBroken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.gemini.auth_tokens import CreatedToken, created_token
 from gatekeeper.keys.sessions import EphemeralToken, TooManySessions
-from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import NextChunk
 from gatekeeper.proxy.failures import Refused

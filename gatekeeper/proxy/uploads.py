@@ -19,7 +19,7 @@ from gatekeeper.gemini.upload_ids import upload_ids, without_upload_ids
 from gatekeeper.http_fields import Headers
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH, seal, unseal
 from gatekeeper.keys.sessions import TooManySessions, UploadSession
-from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.authenticate import session_not_found
 from gatekeeper.proxy.call import ProxyCall

@@ -11,8 +11,8 @@ from gatekeeper.keys.account_changes import account_document
 from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.spend import AccountCharge
+from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.store import StoreFailed
 
 NOW = 1_790_000_000_000_000
 HOUR = 3_600_000_000

@@ -27,9 +27,9 @@ from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.sqlite_audit import SqliteAuditStore
-from gatekeeper.keys.sqlite_file import SqliteFile
+from gatekeeper.keys.sqlite_file import SqliteFile, StoreFailed
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.store import AliasConflict, SecretConflict, StoreFailed
+from gatekeeper.keys.store import AliasConflict, SecretConflict
 from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.ledger.call import Position

@@ -11,9 +11,9 @@ import pytest
 
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sessions import EphemeralToken, Sessions, TooManySessions, UploadSession
+from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.store import StoreFailed
 
 Open = Callable[[], Sessions]
 MAX = 3

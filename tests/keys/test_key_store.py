@@ -20,18 +20,11 @@ import trio.testing
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
-from gatekeeper.keys.checkpoints import make_checkpoints
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.spend import SpendDelta
-from gatekeeper.keys.sqlite_file import CHECKPOINT_INTERVAL, MIGRATIONS
+from gatekeeper.keys.sqlite_file import CHECKPOINT_INTERVAL, MIGRATIONS, StoreFailed, make_checkpoints
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.store import (
-    AliasConflict,
-    KeyStore,
-    KeyWrite,
-    SecretConflict,
-    StoreFailed,
-)
+from gatekeeper.keys.store import AliasConflict, KeyStore, KeyWrite, SecretConflict
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
