@@ -7,14 +7,16 @@ without the other.
 
 from __future__ import annotations
 
-from typing import Protocol
+import sqlite3
 
 import msgspec
 import trio
 
 from gatekeeper.keys.roles import Role
+from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.times import iso
 
+LAST_ID = 2**63 - 1
 _ACCOUNT_ACTIONS = ("create", "update", "block", "unblock", "delete", "import")
 ACTIONS = (
     *_ACCOUNT_ACTIONS,
@@ -104,22 +106,66 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Only entries with an id below this."""
 
 
-class AuditStore(Protocol):
-    """Methods block, may be called from any thread, and raise StoreFailed."""
+def insert_change(db: sqlite3.Connection, change: Change) -> None:
+    """Within the transaction of the change itself."""
+    db.execute(
+        "INSERT INTO audit (at, token_id, change) VALUES (?, ?, ?)",
+        (change.at, change.token_id or "", msgspec.json.encode(change).decode()),
+    )
+
+
+class SqliteAuditStore:
+    """A table of the keys' SQLite file, which the caller closes; its triggers refuse every update and
+    deletion. Methods block, may be called from any thread, and raise StoreFailed."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
 
     def append(self, change: Change) -> None:
         """Returns when the entry is on disk."""
-        ...
+        with self._file.write_transaction() as db:
+            insert_change(db, change)
 
     def find(self, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
         """The latest changes, newest first."""
-        ...
+        conditions, values = _conditions(wanted)
+        with self._file.transaction() as db:
+            rows = db.execute(
+                f"SELECT id, change FROM audit WHERE {conditions} ORDER BY id DESC LIMIT ?",  # noqa: S608  columns only
+                (*values, limit),
+            ).fetchall()
+        return [AuditEntry(row_id, msgspec.json.decode(change, type=Change)) for row_id, change in rows]
+
+
+def _conditions(wanted: AuditFilter) -> tuple[str, list[object]]:
+    bounds = (
+        # Always there, so that there is a WHERE that others can be added to.
+        ("id < ?", LAST_ID if wanted.before is None else wanted.before),
+        ("at >= ?", wanted.since),
+        ("at < ?", wanted.until),
+    )
+    known = [(text, value) for text, value in bounds if value is not None]
+    texts = [text for text, _ in known]
+    values: list[object] = [value for _, value in known]
+    for columns, names in (
+        (("json_extract(change, '$.action')",), wanted.actions),
+        (
+            ("token_id", "json_extract(change, '$.key_alias')", "json_extract(change, '$.target')"),
+            wanted.keys,
+        ),
+        (("json_extract(change, '$.by')", "json_extract(change, '$.by_alias')"), wanted.by),
+    ):
+        if names:
+            marks = ", ".join("?" * len(names))
+            texts.append("(" + " OR ".join(f"{column} IN ({marks})" for column in columns) + ")")
+            values.extend(names * len(columns))
+    return " AND ".join(texts), values
 
 
 class AuditLog:
     """The log of one gateway, for changes that are not made in the key store, and for reading."""
 
-    def __init__(self, store: AuditStore) -> None:
+    def __init__(self, store: SqliteAuditStore) -> None:
         self._store = store
 
     async def append(self, change: Change) -> None:

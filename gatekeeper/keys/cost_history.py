@@ -1,5 +1,5 @@
 """What calls have cost lately, by key and model, so that what is reserved for the next one is neither far too
-much nor too little. Pure: the registry of keys loads and stores it.
+much nor too little. In memory; the registry of keys loads and stores it.
 
 The rule: the likely cost is the largest recent cost; if the request is longer than the longest recent one,
 each further byte adds a token. The expected one is `MARGIN` times that. If only other keys have called the
@@ -9,6 +9,7 @@ that one exception is forgotten after some hundred.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -159,3 +160,24 @@ class CostHistory:
             self._changed.add(name)
         while len(self._largest) > MAX_ENTRIES:
             self._largest.popitem(last=False)
+
+
+def load_costs(db: sqlite3.Connection) -> list[tuple[CostName, RecentMaximum]]:
+    """The latest last. Deletes those that are too many."""
+    db.execute(
+        "DELETE FROM costs WHERE rowid NOT IN (SELECT rowid FROM costs ORDER BY rowid DESC LIMIT ?)",
+        (MAX_ENTRIES,),
+    )
+    rows = db.execute("SELECT key_id, model, action, largest FROM costs ORDER BY rowid")
+    return [
+        ((key_id, model, action), msgspec.json.decode(largest, type=RecentMaximum))
+        for key_id, model, action, largest in rows
+    ]
+
+
+def put_costs(db: sqlite3.Connection, costs: Iterable[tuple[CostName, RecentMaximum]]) -> None:
+    db.executemany(
+        # Replaced rows get a new rowid, the highest one.
+        "INSERT OR REPLACE INTO costs (key_id, model, action, largest) VALUES (?, ?, ?, ?)",
+        [(*name, msgspec.json.encode(largest).decode()) for name, largest in costs],
+    )

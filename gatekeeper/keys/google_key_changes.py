@@ -1,17 +1,20 @@
 """Changes of the Google keys while the gateway runs. Those that are added here are stored, with their secret,
-in the keys' SQLite file, which only its owner may read; changes of a key from the settings last until the
-next start, when the settings apply again."""
+in the keys' SQLite file, which only its owner may read: in plain text, because they are sent to Google.
+Changes of a key from the settings last until the next start, when the settings apply again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from dataclasses import asdict
+from typing import NamedTuple
 
+import msgspec
 import trio
 
 from gatekeeper.google_key import GoogleKey
-from gatekeeper.keys.audit import Actor, Change
+from gatekeeper.keys.audit import Actor, Change, insert_change
 from gatekeeper.keys.google_keys import GoogleKeys
+from gatekeeper.keys.sqlite_file import SqliteFile
 
 
 class StoredGoogleKey(NamedTuple):
@@ -19,21 +22,43 @@ class StoredGoogleKey(NamedTuple):
     draining: bool = False
 
 
-class GoogleKeyStore(Protocol):
-    """Any store of them. Methods block, may be called from any thread, raise StoreFailed, and commit a change
-    together with its entry in the audit log."""
+class SqliteGoogleKeyStore:
+    """A table of the keys' SQLite file, which the caller closes. Methods block, may be called from any
+    thread, raise StoreFailed, and commit a change together with its entry in the audit log."""
 
-    def all(self) -> list[StoredGoogleKey]: ...
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    def all(self) -> list[StoredGoogleKey]:
+        with self._file.transaction() as db:
+            rows = db.execute("SELECT record, draining FROM google_keys ORDER BY rowid").fetchall()
+        return [
+            StoredGoogleKey(msgspec.json.decode(record, type=GoogleKey), bool(draining))
+            for record, draining in rows
+        ]
 
     def put(self, stored: StoredGoogleKey, change: Change) -> None:
         """Adds a key, or sets the one with its label."""
-        ...
+        record = msgspec.json.encode(asdict(stored.key)).decode()
+        with self._file.write_transaction() as db:
+            db.execute(
+                # Not INSERT OR REPLACE, which would give the row a new rowid, and so the key another place in
+                # the pool.
+                "INSERT INTO google_keys (label, record, draining) VALUES (?, ?, ?) "
+                "ON CONFLICT (label) DO UPDATE SET record = excluded.record, draining = excluded.draining",
+                (stored.key.label, record, int(stored.draining)),
+            )
+            insert_change(db, change)
 
-    def remove(self, label: str, change: Change) -> None: ...
+    def remove(self, label: str, change: Change) -> None:
+        with self._file.write_transaction() as db:
+            db.execute("DELETE FROM google_keys WHERE label = ?", (label,))
+            insert_change(db, change)
 
     def note(self, change: Change) -> None:
         """A change of a key that is not stored."""
-        ...
+        with self._file.write_transaction() as db:
+            insert_change(db, change)
 
 
 class GoogleKeyConflict(Exception):
@@ -53,7 +78,7 @@ class GoogleKeyChanges:
     """The changes of one gateway's pool, one at a time; `by` is who makes one, `now` when. Methods raise
     GoogleKeyNotFound, GoogleKeyConflict and StoreFailed."""
 
-    def __init__(self, pool: GoogleKeys, store: GoogleKeyStore) -> None:
+    def __init__(self, pool: GoogleKeys, store: SqliteGoogleKeyStore) -> None:
         self.pool = pool
         self._store = store
         self._stored: set[str] = set()

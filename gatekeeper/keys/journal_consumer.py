@@ -1,9 +1,15 @@
 """What follows from a call's end beside its row: its key's spend, what goes on with a long decode, and the
-free searches of its Google project. A consumer of the journal makes each of them durable."""
+free searches of its Google project. A consumer of the journal makes each of them durable.
+
+Each is stored before the spend's watermark moves on: what a killed process has not stored is replayed, and to
+store it again changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
 
 import trio
 
@@ -14,14 +20,23 @@ from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.spend import AccountCharge
-from gatekeeper.keys.sqlite_free_searches import FreeSearch, SqliteFreeSearchStore
+from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, CallRecord, Position
-from gatekeeper.pricing.allowance import period_of
+from gatekeeper.pricing.allowance import Period, period_of
 from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.times import utc_day
 
+FREE_SEARCHES_KEPT = timedelta(days=62)  # a month's allowance is counted until its last call has ended
 READ_AT_ONCE = 200  # calls, between two turns of other tasks
+
+
+class FreeSearch(NamedTuple):
+    """The free searches of one call."""
+
+    call_id: str
+    period: Period
+    taken: int
 
 
 def ended_at(call: CallRecord) -> int:
@@ -70,6 +85,44 @@ def free_searches(call: CallRecord, project: str) -> Iterator[FreeSearch]:
         model, day = call.model_version or call.model or "", utc_day(call.started_at)
         if taken and (period := period_of(project, model, kind, day)):
             yield FreeSearch(call.id, period, taken)
+
+
+class SqliteFreeSearchStore:
+    """What each call has taken of Google's free allowance, in a table of the keys' SQLite file, which the
+    caller closes. Methods block, and raise StoreFailed."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    def totals(self) -> dict[Period, int]:
+        with self._file.transaction() as db:
+            rows = db.execute(
+                "SELECT project, pool, starts, sum(taken) FROM free_searches GROUP BY project, pool, starts"
+            ).fetchall()
+        return {
+            Period(project, pool, date.fromisoformat(starts)): taken for project, pool, starts, taken in rows
+        }
+
+    def put(self, searches: Sequence[FreeSearch]) -> None:
+        """Adds what calls have taken, and removes what is too old to count."""
+        expired = max(each.period.starts for each in searches) - FREE_SEARCHES_KEPT
+        with self._file.transaction() as db:
+            db.executemany(
+                # What a killed process had stored already is offered again by the replay of the journal.
+                "INSERT OR IGNORE INTO free_searches (call_id, project, pool, starts, taken) "
+                "VALUES (?, ?, ?, ?, ?)",
+                [
+                    (
+                        each.call_id,
+                        each.period.project,
+                        each.period.pool,
+                        each.period.starts.isoformat(),
+                        each.taken,
+                    )
+                    for each in searches
+                ],
+            )
+            db.execute("DELETE FROM free_searches WHERE starts < ?", (expired.isoformat(),))
 
 
 class KeyStoreProjection:

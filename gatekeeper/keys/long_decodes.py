@@ -12,10 +12,11 @@ journal, and to store a token again changes nothing. Tokens are kept for `RETENT
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import trio
 
+from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 
 RETENTION_DAYS = 7  # Google does not say how long it takes a token
@@ -33,23 +34,44 @@ class Continuation(NamedTuple):
     ended_at: int
 
 
-class ContinuationStore(Protocol):
-    """Any store of tokens. Methods block, may be called from any thread, and raise StoreFailed."""
+class SqliteContinuationStore:
+    """A table of the keys' SQLite file, which the caller closes. Methods block, may be called from any
+    thread, and raise StoreFailed."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
 
     def latest(self, limit: int) -> list[Continuation]:
         """The latest ones, the oldest first."""
-        ...
+        with self._file.transaction() as db:
+            rows = db.execute(
+                "SELECT key_id, digest, call_id, ended_at FROM continuations ORDER BY ended_at DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [Continuation(*row) for row in reversed(rows)]
 
     def put(self, reported: Sequence[Continuation], expired_before: int, limit: int) -> None:
         """Adds these, in place of earlier ones with the same key and digest; removes those from before
         `expired_before`, and all but the latest `limit`."""
-        ...
+        with self._file.transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO continuations (key_id, digest, call_id, ended_at) "
+                "VALUES (?, ?, ?, ?)",
+                reported,
+            )
+            db.execute("DELETE FROM continuations WHERE ended_at <= ?", (expired_before,))
+            db.execute(
+                "DELETE FROM continuations WHERE rowid IN "
+                # SQLite has no OFFSET without a LIMIT; -1 is none.
+                "(SELECT rowid FROM continuations ORDER BY ended_at DESC LIMIT -1 OFFSET ?)",
+                (limit,),
+            )
 
 
 class LongDecodes:
     """The tokens of one gateway's calls."""
 
-    def __init__(self, store: ContinuationStore, limit: int = MAX_TOKENS) -> None:
+    def __init__(self, store: SqliteContinuationStore, limit: int = MAX_TOKENS) -> None:
         self._store = store
         self._limit = limit
         self._calls: dict[tuple[str, str], Continuation] = {}

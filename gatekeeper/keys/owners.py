@@ -13,7 +13,6 @@ counts as somebody else's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 import trio
@@ -21,6 +20,7 @@ import trio
 from gatekeeper.gemini.references import Reference
 from gatekeeper.gemini.resource_names import OwnedResource, is_canonical, owned_resource
 from gatekeeper.keys.sharing import Sharing
+from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.ledger.call import CallRecord, Outcome
@@ -46,20 +46,57 @@ Changes = Mapping[str, Owner | None]
 """The owners of names; None for one that is gone."""
 
 
-class OwnerStore(Protocol):
-    """Any store of owners. Methods block, may be called from any thread, and raise StoreFailed."""
+class SqliteOwnerStore:
+    """A table of the keys' SQLite file, which the caller closes. Methods block, may be called from any
+    thread, and raise StoreFailed."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
 
     def latest(self, limit: int) -> dict[str, Owner]:
         """The names that were made last, the oldest first."""
-        ...
+        with self._file.transaction() as db:
+            rows = db.execute(
+                "SELECT name, key_id, user_id, google_key, made_at FROM owners "
+                "ORDER BY made_at DESC, name DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return {name: Owner(*others) for name, *others in reversed(rows)}
 
     def find(self, names: Sequence[str]) -> dict[str, Owner]:
         """Those of the names that have an owner."""
-        ...
+        with self._file.transaction() as db:
+            rows = db.execute(
+                "SELECT name, key_id, user_id, google_key, made_at FROM owners "
+                # One parameter for any number of names: SQLite takes 32,766 at most.
+                "WHERE name IN (SELECT value FROM json_each(?))",
+                (msgspec.json.encode(names).decode(),),
+            ).fetchall()
+        return {name: Owner(*others) for name, *others in rows}
 
     def put(self, changes: Changes, files_before: int) -> None:
         """Sets and removes owners, and removes those of files that were made before that time."""
-        ...
+        gone = [(name,) for name, owner in changes.items() if owner is None]
+        made = [
+            (name, owner.key_id, owner.user_id, owner.google_key, owner.made_at)
+            for name, owner in changes.items()
+            if owner is not None
+        ]
+        with self._file.transaction() as db:
+            db.executemany("DELETE FROM owners WHERE name = ?", gone)
+            db.executemany(
+                "INSERT OR REPLACE INTO owners (name, key_id, user_id, google_key, made_at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                made,
+            )
+            # "0" follows "/".
+            db.execute(
+                # INDEXED BY makes it an error where the index cannot be used: each store would read all names
+                # then.
+                "DELETE FROM owners INDEXED BY owners_of_files "
+                "WHERE name >= 'files/' AND name < 'files0' AND made_at < ?",
+                (files_before,),
+            )
 
 
 class Owners:
@@ -69,7 +106,7 @@ class Owners:
 
     def __init__(
         self,
-        store: OwnerStore,
+        store: SqliteOwnerStore,
         sharing: Callable[[str], Sharing],
         *,
         shows_unowned: bool,

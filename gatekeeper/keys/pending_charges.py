@@ -9,31 +9,45 @@ store a state again changes nothing, so a killed process loses and doubles nothi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
+import msgspec
 import trio
 
+from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.ledger.call import CallRecord
 
 MAX_PENDING = 10_000  # some 2 KB of memory each
+_decode = msgspec.json.Decoder(CallRecord).decode
 
 
-class PendingStore(Protocol):
-    """Any store of them. Methods block, may be called from any thread, and raise StoreFailed."""
+class SqlitePendingStore:
+    """A table of the keys' SQLite file, which the caller closes. Methods block, may be called from any
+    thread, and raise StoreFailed."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
 
     def all(self) -> list[CallRecord]:
         """The state of each, the oldest first."""
-        ...
+        with self._file.transaction() as db:
+            rows = db.execute("SELECT state FROM pending_charges ORDER BY rowid").fetchall()
+        return [_decode(state) for (state,) in rows]
 
     def put(self, states: Sequence[CallRecord], settled: Sequence[str]) -> None:
         """Sets the state of some, and removes others by the id of the call that began them."""
-        ...
+        with self._file.transaction() as db:
+            db.executemany("DELETE FROM pending_charges WHERE begun_by = ?", [(name,) for name in settled])
+            # Replaced, it becomes the newest, as in memory.
+            db.executemany(
+                "INSERT OR REPLACE INTO pending_charges (begun_by, state) VALUES (?, ?)",
+                [(row.pending.begun_by, _json(row)) for row in states if row.pending],
+            )
 
 
 class PendingCharges:
     """Those of one gateway."""
 
-    def __init__(self, store: PendingStore, limit: int = MAX_PENDING) -> None:
+    def __init__(self, store: SqlitePendingStore, limit: int = MAX_PENDING) -> None:
         self._store = store
         self._limit = limit
         self._states: dict[str, CallRecord] = {}
@@ -81,3 +95,8 @@ class PendingCharges:
         settled = [name for name, row in latest.items() if row.pending and not row.pending.resource]
         if latest:
             await trio.to_thread.run_sync(self._store.put, states, settled)
+
+
+def _json(row: CallRecord) -> str:
+    # `usage` is as Google sent it, and need not be UTF-8.
+    return msgspec.json.encode(row).decode(errors="replace")

@@ -10,13 +10,11 @@ expire, and are limited in number for each key.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import msgspec
 import trio
 
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.sqlite_file import StoreError
+from gatekeeper.keys.sqlite_file import SqliteFile, StoreError
 
 MAX_SESSIONS_PER_KEY = 10_000  # of one kind
 
@@ -53,38 +51,63 @@ class EphemeralToken(Session, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 AnySession = UploadSession | EphemeralToken
+KINDS = {UploadSession: "upload", EphemeralToken: "token"}
+_decode = msgspec.json.Decoder(AnySession).decode
 
 
 class TooManySessions(StoreError):
     """The key has as many sessions of this kind as it may have."""
 
 
-class SessionStore(Protocol):
-    """Any store of sessions, by the digest of their secret. Methods block, may be called from any thread, and
-    raise StoreFailed. A written session is on disk. `now`: microseconds since 1970."""
+class SqliteSessionStore:
+    """A table of the keys' SQLite file, which the caller closes: sessions by the digest of their secret.
+    Methods block, may be called from any thread, and raise StoreFailed. A written session is on disk. `now`:
+    microseconds since 1970."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
 
     def insert(self, digest: str, session: AnySession, now: int, limit: int) -> None:
         """Also removes what has expired. Raises TooManySessions if the key has `limit` of this kind."""
-        ...
+        kind = KINDS[type(session)]
+        with self._file.transaction() as db:
+            # First: what has expired must not count against the limit of the key.
+            db.execute("DELETE FROM sessions WHERE expires_at <= ?", (now,))
+            (count,) = db.execute(
+                "SELECT count(*) FROM sessions WHERE key_id = ? AND kind = ?", (session.key_id, kind)
+            ).fetchone()
+            if count >= limit:
+                raise TooManySessions
+            db.execute(
+                "INSERT OR REPLACE INTO sessions (digest, kind, key_id, expires_at, record) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (digest, kind, session.key_id, session.expires_at, msgspec.json.encode(session).decode()),
+            )
 
     def find(self, digest: str, now: int) -> AnySession | None:
         """The session, unless it has expired."""
-        ...
+        with self._file.transaction() as db:
+            row = db.execute(
+                "SELECT record FROM sessions WHERE digest = ? AND expires_at > ?", (digest, now)
+            ).fetchone()
+        return None if row is None else _decode(row[0])
 
     def expire(self, digest: str, at: int) -> None:
         """Has the session expire at that time, if it would not do so earlier."""
-        ...
+        with self._file.transaction() as db:
+            db.execute("UPDATE sessions SET expires_at = min(expires_at, ?) WHERE digest = ?", (at, digest))
 
     def purge(self, now: int) -> None:
         """Removes what has expired."""
-        ...
+        with self._file.transaction() as db:
+            db.execute("DELETE FROM sessions WHERE expires_at <= ?", (now,))
 
 
 class Sessions:
     """The sessions of one gateway. Each method is one transaction in a worker thread, and raises
     StoreFailed."""
 
-    def __init__(self, store: SessionStore, limit: int = MAX_SESSIONS_PER_KEY) -> None:
+    def __init__(self, store: SqliteSessionStore, limit: int = MAX_SESSIONS_PER_KEY) -> None:
         self._store = store
         self.limit = limit
 

@@ -1,4 +1,5 @@
-"""Keys in tables of one SQLite file."""
+"""Keys, and the accounts that are no key's own (groups, end users, the gateway, parts for some models), in
+tables of one SQLite file: their records and what they have spent."""
 
 from __future__ import annotations
 
@@ -8,26 +9,27 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from gatekeeper.keys.account import AccountId
-from gatekeeper.keys.audit import Change
-from gatekeeper.keys.cost_history import CostName, RecentMaximum
+from gatekeeper.keys.audit import Change, insert_change
+from gatekeeper.keys.cost_history import CostName, RecentMaximum, load_costs, put_costs
 from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.shared_values import share_time, share_values
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
-from gatekeeper.keys.sqlite_accounts import (
-    add_account_spend,
-    delete_account,
-    load_accounts,
-    put_account,
-)
-from gatekeeper.keys.sqlite_audit import insert_change
-from gatekeeper.keys.sqlite_costs import load_costs, put_costs
 from gatekeeper.keys.sqlite_file import SqliteFile
-from gatekeeper.keys.store import AccountWrite, AliasConflict, KeyWrite, LoadedKeys, SecretConflict
+from gatekeeper.keys.store import (
+    AccountWrite,
+    AliasConflict,
+    KeyWrite,
+    LoadedKeys,
+    SecretConflict,
+    StoredAccount,
+)
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
 from gatekeeper.runtime import collection_paused
+
+_records = msgspec.json.Decoder(KeyRecord)
 
 
 class SqliteKeyStore(SqliteFile):
@@ -42,7 +44,7 @@ class SqliteKeyStore(SqliteFile):
                 "FROM keys"
             )
             states = [_state(*row) for row in rows]
-            return LoadedKeys(states, load_accounts(db), _watermark(db))
+            return LoadedKeys(states, _load_accounts(db), _watermark(db))
 
     def revoked_hashes(self) -> set[str]:
         with self.transaction() as db:
@@ -69,7 +71,7 @@ class SqliteKeyStore(SqliteFile):
                 _unrevoke_secret(db, record)
                 insert_change(db, change)
             for account in accounts:
-                put_account(db, account.id, account.record, account.window, account.spend_pico)
+                _put_account(db, account.id, account.record, account.window, account.spend_pico)
                 insert_change(db, account.change)
 
     def update_all(self, keys: Sequence[KeyWrite]) -> None:
@@ -95,12 +97,12 @@ class SqliteKeyStore(SqliteFile):
 
     def put_account(self, account: AccountId, record: NamedRecord, window: Window, change: Change) -> None:
         with self.write_transaction() as db:
-            put_account(db, account, record, window)
+            _put_account(db, account, record, window)
             insert_change(db, change)
 
     def delete_account(self, account: AccountId, change: Change) -> None:
         with self.write_transaction() as db:
-            delete_account(db, account)
+            _delete_account(db, account)
             insert_change(db, change)
 
     def costs(self) -> list[tuple[CostName, RecentMaximum]]:
@@ -132,9 +134,6 @@ class SqliteKeyStore(SqliteFile):
             return True
 
 
-_records = msgspec.json.Decoder(KeyRecord)
-
-
 def _delete(db: sqlite3.Connection, change: Change) -> None:
     _revoke_secret(db, change.token_id, change.at)
     db.execute(
@@ -144,7 +143,7 @@ def _delete(db: sqlite3.Connection, change: Change) -> None:
         (change.token_id,),
     )
     db.execute("DELETE FROM keys WHERE token_id = ?", (change.token_id,))
-    delete_account(db, AccountId("key", change.token_id or ""))  # what its models have spent
+    _delete_account(db, AccountId("key", change.token_id or ""))  # what its models have spent
 
 
 def _state(
@@ -199,7 +198,7 @@ def _add_all(db: sqlite3.Connection, spend_deltas: Mapping[AccountId, SpendDelta
         if account.kind == "key" and not account.model:
             _add_spend(db, account.name, delta)
         else:
-            add_account_spend(db, account, delta)
+            _add_account_spend(db, account, delta)
 
 
 def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None:
@@ -228,3 +227,59 @@ def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None
 
 def _latest(*times: int | None) -> int | None:
     return max((time for time in times if time is not None), default=None)
+
+
+def _load_accounts(db: sqlite3.Connection) -> list[StoredAccount]:
+    rows = db.execute(
+        "SELECT kind, name, model, record, spend_pico, estimated_pico, window_start, budget_reset_at "
+        "FROM accounts"
+    )
+    return [
+        StoredAccount(
+            AccountId(kind, name, model),
+            None if record is None else msgspec.json.decode(record, type=NamedRecord),
+            int(spend),
+            int(estimated),
+            Window(start, end),
+        )
+        for kind, name, model, record, spend, estimated, start, end in rows
+    ]
+
+
+def _add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendDelta) -> None:
+    """Adds to an account's spend; what it spent before the delta's window no longer counts."""
+    row = db.execute(
+        "SELECT spend_pico, estimated_pico, window_start FROM accounts "
+        "WHERE kind = ? AND name = ? AND model = ?",
+        account,
+    ).fetchone()
+    spend, estimated, start = row or ("0", "0", delta.window.start)
+    kept = start >= delta.window.start
+    db.execute(
+        "INSERT INTO accounts (kind, name, model, spend_pico, estimated_pico, window_start, budget_reset_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name, model) DO UPDATE SET "
+        "spend_pico = excluded.spend_pico, estimated_pico = excluded.estimated_pico, "
+        "window_start = excluded.window_start, budget_reset_at = excluded.budget_reset_at",
+        (
+            *account,
+            str((int(spend) if kept else 0) + delta.spend_pico),
+            str((int(estimated) if kept else 0) + delta.estimated_pico),
+            *delta.window,
+        ),
+    )
+
+
+def _put_account(
+    db: sqlite3.Connection, account: AccountId, record: NamedRecord, window: Window, spend_pico: int = 0
+) -> None:
+    """Sets the record, and adds to its spend; what was spent before the window no longer counts."""
+    _add_account_spend(db, account, SpendDelta(window, spend_pico))
+    db.execute(
+        "UPDATE accounts SET record = ? WHERE kind = ? AND name = ? AND model = ?",
+        (msgspec.json.encode(record).decode(), *account),
+    )
+
+
+def _delete_account(db: sqlite3.Connection, account: AccountId) -> None:
+    """With the spend of single models in it."""
+    db.execute("DELETE FROM accounts WHERE kind = ? AND name = ?", (account.kind, account.name))

@@ -21,20 +21,14 @@ from gatekeeper.admin.app import AdminApi
 from gatekeeper.app import Gatekeeper
 from gatekeeper.gateway import Gateway
 from gatekeeper.google_key import SANDBOX_KEY
-from gatekeeper.keys.audit import AuditLog
-from gatekeeper.keys.google_key_changes import GoogleKeyChanges
+from gatekeeper.keys.audit import AuditLog, SqliteAuditStore
+from gatekeeper.keys.google_key_changes import GoogleKeyChanges, SqliteGoogleKeyStore
 from gatekeeper.keys.google_keys import GoogleKeys
-from gatekeeper.keys.long_decodes import LongDecodes
-from gatekeeper.keys.owners import Owners
-from gatekeeper.keys.pending_charges import PendingCharges
+from gatekeeper.keys.long_decodes import LongDecodes, SqliteContinuationStore
+from gatekeeper.keys.owners import Owners, SqliteOwnerStore
+from gatekeeper.keys.pending_charges import PendingCharges, SqlitePendingStore
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.sessions import Sessions
-from gatekeeper.keys.sqlite_audit import SqliteAuditStore
-from gatekeeper.keys.sqlite_google_keys import SqliteGoogleKeyStore
-from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
-from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
-from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
-from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
+from gatekeeper.keys.sessions import Sessions, SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.ledger.consumers import Consumers

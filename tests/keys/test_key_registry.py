@@ -20,13 +20,12 @@ from rig.examples import examples
 from rig.registry import key_store
 
 from gatekeeper.keys import registry as registry_module
-from gatekeeper.keys.audit import AuditEntry, AuditFilter
+from gatekeeper.keys.audit import AuditEntry, AuditFilter, SqliteAuditStore
 from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
 from gatekeeper.keys.key_index import KeyNotFound
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.spend import AccountCharge
-from gatekeeper.keys.sqlite_audit import SqliteAuditStore
 from gatekeeper.keys.sqlite_file import SqliteFile, StoreFailed
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import AliasConflict, SecretConflict

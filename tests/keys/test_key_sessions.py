@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.sessions import EphemeralToken, Sessions, TooManySessions, UploadSession
+from gatekeeper.keys.sessions import (
+    EphemeralToken,
+    Sessions,
+    SqliteSessionStore,
+    TooManySessions,
+    UploadSession,
+)
 from gatekeeper.keys.sqlite_file import StoreFailed
-from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 
 Open = Callable[[], Sessions]

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.keys.long_decodes import KEPT_MICROS, Continuation, LongDecodes
-from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.long_decodes import KEPT_MICROS, Continuation, LongDecodes, SqliteContinuationStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 
 NOW = 1_800_000_000_000_000

@@ -15,10 +15,9 @@ from rig.registry import key_store
 from gatekeeper.gemini.references import Reference
 from gatekeeper.gemini.resource_names import OwnedResource
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.owners import FILES_KEPT_MICROS, Owner, Owners
+from gatekeeper.keys.owners import FILES_KEPT_MICROS, Owner, Owners, SqliteOwnerStore
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sharing import Sharing
-from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.ledger.call import CallRecord, CreatedResources, Outcome, Position

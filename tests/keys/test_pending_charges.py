@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.registry import key_store
 
-from gatekeeper.keys.pending_charges import PendingCharges
-from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
+from gatekeeper.keys.pending_charges import PendingCharges, SqlitePendingStore
 from gatekeeper.ledger.call import Amendment, CallRecord, Outcome, PendingCharge, Position
 from gatekeeper.ledger.journal import Journal
 

@@ -14,16 +14,12 @@ from rig.examples import examples
 
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.google_keys import GoogleKeys
-from gatekeeper.keys.journal_consumer import KeyStoreProjection, charge_of, correction
-from gatekeeper.keys.long_decodes import LongDecodes
-from gatekeeper.keys.owners import Owners
-from gatekeeper.keys.pending_charges import PendingCharges
+from gatekeeper.keys.journal_consumer import KeyStoreProjection, SqliteFreeSearchStore, charge_of, correction
+from gatekeeper.keys.long_decodes import LongDecodes, SqliteContinuationStore
+from gatekeeper.keys.owners import Owners, SqliteOwnerStore
+from gatekeeper.keys.pending_charges import PendingCharges, SqlitePendingStore
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.spend import AccountCharge
-from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
-from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
-from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
-from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, CallRecord, Outcome
