@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from gatekeeper.server.asgi_types import Message
-from gatekeeper.server.response_head import REASON_PHRASES
+from gatekeeper.server.response_head import REASON_PHRASES, date_field
 from gatekeeper.server.simple_request import SimpleRequest
 from gatekeeper.server.websocket_stream import Read, Write
 
@@ -113,10 +113,13 @@ class SimpleExchange:
         self.response_started = True
         if reason is None:
             reason = REASON_PHRASES.get(status, b"")
+        fields = dict(headers)
+        if b"date" not in fields:
+            headers = [*headers, date_field()]
         if status in BODYLESS_STATUSES:
             self._has_body = False
         else:
-            length = next((value for name, value in headers if name == b"content-length"), None)
+            length = fields.get(b"content-length")
             if length is None:
                 headers = [*headers, (b"transfer-encoding", b"chunked")]
             else:

@@ -7,7 +7,7 @@ No I/O. An error is a phrase that follows "The request is not valid HTTP/1.1: ";
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import h11
@@ -32,6 +32,11 @@ ONCE_IN_HANDSHAKE = (b"sec-websocket-key", b"sec-websocket-version")  # RFC 6455
 LAST_CHUNK = re.compile(rb"(?:\A|\r\n)0")
 REQUEST_LINE = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})[ \t]+(?:https?://[^/?#\s]*)?([^\s?#]*)", re.IGNORECASE
+)
+# RFC 3986 §3.2.2: an address in brackets (with its zone: RFC 6874) or a name, which may be empty; then a
+# port.
+HOST = re.compile(
+    rb"(?:\[[0-9A-Za-z:.%_~!$&'()*+,;=-]+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
 )
 ORIGIN_LINE = re.compile(rb"\norigin:[ \t]*([!-~]{1,255})[ \t]*\r?\n", re.IGNORECASE)
 TARGET = re.compile(rb"/|https?://", re.IGNORECASE)
@@ -90,7 +95,7 @@ def line_error(lines: bytes) -> str | None:
 
 
 def request_error(
-    method: bytes, target: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]], head: bytes
+    method: bytes, target: bytes, version: bytes, headers: Sequence[tuple[bytes, bytes]], head: bytes
 ) -> str | None:
     """Checks a head that h11 has accepted; `head` is its raw bytes, header names are in lower case."""
     if version not in VERSIONS and (method, version) != HTTP2_PREFACE:
@@ -104,10 +109,13 @@ def request_error(
         return "CONNECT asks for a tunnel, and this is no forward proxy"
     if target != b"*" and not TARGET.match(target):
         return "the target is neither a path nor a URL"
-    return framing_error(method, version, list(headers)) if NEEDS_FIELD_CHECK.search(head) else None
+    # RFC 9112 §3.2. That HTTP/1.1 has one, and only one, h11 has checked.
+    if not all(HOST.fullmatch(value) for name, value in headers if name == b"host"):
+        return "Host is no name or address with or without a port"
+    return framing_error(method, version, headers) if NEEDS_FIELD_CHECK.search(head) else None
 
 
-def framing_error(method: bytes, version: bytes, headers: list[tuple[bytes, bytes]]) -> str | None:
+def framing_error(method: bytes, version: bytes, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     """Checks the framing fields (Content-Length, Transfer-Encoding) and a WebSocket's Upgrade."""
     fields = dict(headers)
     if b"transfer-encoding" in fields:

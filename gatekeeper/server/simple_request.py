@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import httptools
 
-from gatekeeper.server.request_validation import line_error
+from gatekeeper.server.request_validation import HOST, line_error
 
 HEAD_END = b"\r\n\r\n"
 # HEAD has a response without a body, and CONNECT and TRACE are refused.
@@ -53,7 +53,8 @@ class Headers:
     def body_length(self) -> int | None:
         """Bytes of the body; None where the fields are not those of a plain request."""
         first = dict(self.fields)
-        if b"host" not in first or not NOT_PLAIN.isdisjoint(first):
+        host = first.get(b"host")
+        if host is None or not HOST.fullmatch(host) or not NOT_PLAIN.isdisjoint(first):
             return None
         # Counting is for the few heads in which any name comes twice.
         if len(first) < len(self.fields):

@@ -15,7 +15,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import H11SendableEvent
 
 from gatekeeper.server.asgi_types import Message
-from gatekeeper.server.response_head import with_reason_phrase
+from gatekeeper.server.response_head import with_complete_head
 
 NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
 DISCONNECT_MESSAGE: Message = {"type": "http.disconnect"}
@@ -33,7 +33,7 @@ class TaskProtocol(H11Protocol):
     response_done: trio.Event
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
-        await super()._send_h11_event(with_reason_phrase(event))
+        await super()._send_h11_event(with_complete_head(event))
 
     async def stream_send(self, event: StreamEvent) -> None:
         # Hypercorn sends a 500 for an application that was cancelled while its head was written; after a

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from time import time
 
 import pytest
 from rig.cases import cases
@@ -183,12 +185,47 @@ async def test_what_a_strict_client_reads_comes_down(gateway: Running, google: S
     answer = await exchange(gateway.url, f"POST {GENERATE}?key=k", body=b"{}")
     assert answer.status == 405
     expected = [tuple(line.replace(GOOGLE_KEY, "*" * len(GOOGLE_KEY)).split(": ", 1)) for line in sent]
+    date = answer.fields.pop()
+    assert date[0] == "date"
     assert answer.fields == [
         ("content-type", "application/json; charset=UTF-8"),
         *[(name.lower(), value) for name, value in expected],
         ("content-length", "2"),
         ("x-gatekeeper-call-id", (await gateway.row())["id"]),
     ]
+
+
+@cases(
+    ("line", "headers"),
+    [
+        (f"POST {GENERATE}?key=k", []),
+        (f"POST {GENERATE}?key=k", ["Connection: close"]),
+        (f"POST {GENERATE}?key=k&$alt=x", []),
+        (f"OPTIONS {GENERATE}", ["Origin: https://x.example", "Access-Control-Request-Method: POST"]),
+        (f"GET {GENERATE}?key=k", ["X : malformed"]),
+        ("GET /healthz", []),
+        ("GET /key/list", []),
+        ("GET /docs", []),
+        ("GET /nothing", []),
+        ("GET /nothing", ["X : malformed"]),
+    ],
+)
+async def test_every_response_has_one_date(
+    gateway: Running, google: StandIn, line: str, headers: list[str]
+) -> None:
+    """RFC 9110 §6.6.1: of its own responses, and of those that come without from upstream."""
+    google.script = lambda reply: reply.json(b"{}")
+    answer = await exchange(gateway.url, line, headers=headers)
+    (date,) = [value for name, value in answer.fields if name == "date"]
+    assert abs(parsedate_to_datetime(date).timestamp() - time()) < 5
+
+
+async def test_the_upstreams_date_comes_down(gateway: Running, google: StandIn) -> None:
+    date = "Tue, 24 Nov 2026 14:07:21 GMT"
+    google.script = lambda reply: reply.json(b"{}", 200, (f"Date: {date}",))
+    for headers in ([], ["Connection: close"]):
+        answer = await exchange(gateway.url, f"POST {GENERATE}?key=k", headers=headers)
+        assert [value for name, value in answer.fields if name == "date"] == [date]
 
 
 @cases(

@@ -31,6 +31,7 @@ LINES = [
 FIELDS = [
     b"Host: x\r\n",
     b"host:y\r\n",
+    b"Host: y/z\r\n",
     b"Content-Length: 3\r\n",
     b"content-length: 03\r\n",
     b"Content-Length: +3\r\n",
@@ -115,6 +116,14 @@ def test_a_changed_byte_is_read_as_by_h11(piece: bytes, at: int, replaces: bool)
 )
 def test_only_what_every_server_reads_alike_is_plain(fields: bytes, plain: bool) -> None:
     assert (PLAIN.parse(HEAD + fields + b"\r\n") is not None) is plain
+
+
+@cases("host", [b"", b"a_b.c-d~", b"%41%e4", b"xn--bcher-kva.example.:4000", b"[fe80::1%25eth0]:1", b"a;b=c"])
+def test_a_host_may_be_any_name_or_address(host: bytes) -> None:
+    received = HEAD.replace(b"Host: x", b"Host: " + host) + b"\r\n"
+    plain = PLAIN.parse(received)
+    assert plain is not None
+    assert by_h11(received) == plain[:3]
 
 
 def test_a_head_that_is_not_whole_is_not_plain() -> None:
