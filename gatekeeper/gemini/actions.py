@@ -42,6 +42,8 @@ MEDIA_ACTIONS = IMAGE_ACTIONS | VIDEO_ACTIONS
 CACHE_STORAGE_ACTION = "cache.storage"
 # They cost nothing by themselves: the storage of what they make is charged in rows of its own.
 CACHE_CREATE, CACHE_UPDATE = "cachedContents.create", "cachedContents.patch"
+# Documents are charged as they are embedded; a store that is made has none.
+STORE_CREATE = "fileSearchStores.create"
 # What it asks for is in a file: it is of the kind that its model is for.
 OPENAI_BATCH = "openai.batches"
 
@@ -117,4 +119,4 @@ def billing_of(action: str) -> Billing:
     read = verb in FREE_STANDARD_VERBS and (FREE_COLLECTIONS | BILLABLE_COLLECTIONS).issuperset(collections)
     # Google has no writes on models: one there is nobody's, and not free by its name.
     write = verb in FREE_VERBS and FREE_COLLECTIONS.issuperset(collections) and collections != ["models"]
-    return Billing.FREE if read or write else Billing.UNKNOWN
+    return Billing.FREE if read or write or action == STORE_CREATE else Billing.UNKNOWN

@@ -150,6 +150,7 @@ REQUEST.add(
     base_agent=Field.AGENT,
     agent_config=Node().add(model=Field.MODEL),
     base_model=Field.MODEL,
+    embedding_model=Field.MODEL,
     tuned_model_source=Node().add(tuned_model=Field.MODEL, base_model=Field.MODEL),
     cached_content=Field.CACHED_CONTENT,
     previous_interaction_id=Field.INTERACTION,

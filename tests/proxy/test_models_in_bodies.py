@@ -53,6 +53,8 @@ CASES = [
     ("/openai/embeddings", {"model": "gemini-embedding-001", "input": "hi"}, False),
     ("/openai/batches", {"input_file_id": "files/f", "endpoint": "/v1/chat/completions"}, False),
     ("/triggers", {"interaction": {"model": "gemini-3-pro"}}, False),
+    ("/fileSearchStores", {"embeddingModel": "models/gemini-embedding-2"}, False),
+    ("/fileSearchStores", {"displayName": "s"}, True),
     ("/novelties", OTHER, False),
     ("/novelties", {}, False),
     ("/files", {"file": {"displayName": "f"}}, True),
