@@ -31,7 +31,7 @@ TARGETS = (
     "gatekeeper/gemini/usage_document.py",
     "gatekeeper/gemini/usage_total.py",
     "gatekeeper/gemini/usage_faults.py",
-    "gatekeeper/gemini/token_counts.py",
+    "gatekeeper/gemini/json_values.py",
     "gatekeeper/gemini/grounding.py",
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "gatekeeper/pricing").glob("*.py"))),
 )

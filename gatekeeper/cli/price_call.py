@@ -22,9 +22,9 @@ from gatekeeper.client import formats
 from gatekeeper.client.formats import TextRole
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
+from gatekeeper.gemini.json_values import read_count
 from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseParser
-from gatekeeper.gemini.token_counts import read_count
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
 from gatekeeper.pricing import described_call

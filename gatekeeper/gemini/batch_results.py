@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from gatekeeper.gemini.batch_summary import BatchSummary, batch_summary
+from gatekeeper.gemini.billed_resources import BatchSummary, batch_summary
 from gatekeeper.gemini.inline_data import InlineDataTruncator
 from gatekeeper.gemini.json_values import as_object
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary

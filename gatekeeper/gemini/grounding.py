@@ -8,8 +8,7 @@ from typing import cast
 
 import msgspec
 
-from gatekeeper.gemini.json_values import as_list, as_object
-from gatekeeper.gemini.token_counts import read_count
+from gatekeeper.gemini.json_values import as_list, as_object, read_count
 
 # Price components
 SEARCH_QUERY, MAPS_QUERY = "grounding_search_query", "grounding_maps_query"

@@ -40,8 +40,7 @@ from gatekeeper.gemini.request_grammar import (
     Tool,
 )
 from gatekeeper.gemini.request_summary import RequestSummary
-from gatekeeper.gemini.requested_media import MediaCollector, Quantity
-from gatekeeper.gemini.requested_settings import Setting, SettingsCollector
+from gatekeeper.gemini.requested_settings import MediaCollector, Quantity, Setting, SettingsCollector
 from gatekeeper.gemini.resource_names import file_of
 
 MAX_NAME = 256  # characters that are kept of a name

@@ -2,7 +2,8 @@
 raises.
 
 Meters are layers: a GzipMeter inflates for a JsonMeter, which truncates runs of base64, splits the body into
-JSON documents (DocumentSplitter) and collects their metadata (ResponseParser). `meter_for` puts the layers
+JSON documents (DocumentSplitter) and collects their metadata (ResponseParser). `meter_options` says what is
+read of a response by its route: usage, the created resource, or only an error; `meter_for` puts the layers
 together by the response's headers.
 """
 
@@ -10,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gatekeeper.gemini.inline_data import InlineDataTruncator
 from gatekeeper.gemini.meter_layers import GzipMeter, Meter
+from gatekeeper.gemini.resource_names import collection_of
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
+from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.splitters import ArraySplitter, Delimiters, Document, SingleDocument, SseDecoder
 from gatekeeper.gemini.upstream_error import TEXT_LIMIT, read_error
 
@@ -179,6 +182,28 @@ _BY_MEDIA_TYPE: dict[bytes, Callable[[int], DocumentSplitter]] = {
 _UNTOLD = (b"", b"text/plain", b"application/octet-stream")
 IDENTITY = (b"", b"identity")
 GZIP = (b"gzip", b"x-gzip")
+
+
+class MeterOptions(NamedTuple):
+    """As the arguments of `meter_for`."""
+
+    collection: str | None
+    counts_usage: bool
+
+
+def meter_options(method: str, route: Route, status: int, media_type: bytes | None) -> MeterOptions | None:
+    """How to read the response to a call that is not charged by its usage; None: not at all.
+
+    Only a POST uses tokens or makes something. Of a read only errors are read, and streams, to find where
+    their events end: lists and downloads may be large, and the tokens of the interaction or cache that is
+    fetched were used by the call that made it. An ephemeral token is never read.
+    """
+    action = route.action or ""
+    makes = method == "POST" and (route.billable or "." in action) and "auth_tokens" not in action
+    if makes or status >= 400 or (media_type or b"").startswith(b"text/event-stream"):
+        # A free POST to a resource answers with it: a cancellation with what was used until then.
+        return MeterOptions(collection_of(route.action), makes and route.billable)
+    return None
 
 
 def meter_for(

@@ -6,8 +6,7 @@ import re
 from enum import Enum, auto
 from typing import TypeAlias
 
-from gatekeeper.gemini.requested_media import Quantity
-from gatekeeper.gemini.requested_settings import Setting
+from gatekeeper.gemini.requested_settings import Quantity, Setting
 
 MAX_TOOL_NAME = 64  # characters
 _CAPITAL = re.compile(r"(?<!\A)([A-Z])")

@@ -14,11 +14,9 @@ from typing import Protocol
 
 import msgspec
 
-from gatekeeper.gemini.form_fields import FormFields, form_boundary
-from gatekeeper.gemini.json_request import JsonRequestParser, name_of
-from gatekeeper.gemini.request_grammar import REQUEST, Field
+from gatekeeper.gemini.form_request import FormRequestParser, form_boundary
+from gatekeeper.gemini.json_request import JsonRequestParser
 from gatekeeper.gemini.request_summary import RequestSummary
-from gatekeeper.gemini.requested_media import MediaCollector, Quantity
 
 # Bytes of a compressed body that are inflated at once, and in all.
 _INFLATE_STEP, MAX_INFLATED_BYTES = 64 * 1024, 16 * 2**20
@@ -36,33 +34,6 @@ class RequestParser(Protocol):
         ...
 
     def feed(self, chunk: bytes) -> None: ...
-
-
-class FormRequestParser:
-    """Parses one form: the model, and what is billed by piece or second."""
-
-    def __init__(self, boundary: bytes) -> None:
-        self._fields = FormFields(boundary)
-        self._models: dict[str, None] = {}
-        self._media = MediaCollector()
-
-    @property
-    def summary(self) -> RequestSummary:
-        understood = self._fields.ended and not self._fields.failed
-        return RequestSummary(models=tuple(self._models), media=self._media.media, understood=understood)
-
-    @property
-    def failed(self) -> bool:
-        """Whether nothing more is read."""
-        return self._fields.failed
-
-    def feed(self, chunk: bytes) -> None:
-        for name, value in self._fields.feed(chunk):
-            meaning = REQUEST.get(name)
-            if meaning is Field.MODEL:
-                self._models[name_of(Field.MODEL, value.decode(errors="replace"))] = None
-            elif isinstance(meaning, Quantity):
-                self._media.add(meaning, value)
 
 
 class InflatingRequestParser:

@@ -1,13 +1,18 @@
-"""What a request asks for beside its contents: its largest output, candidates, service tier, storage.
+"""What a request asks for beside its contents: its largest output, candidates, service tier, storage; and how
+much of what is billed by piece or by second (pictures, songs, videos).
 
 One body may hold many requests (a batch, `countTokens`, the setup of an ephemeral token). Each of the
 innermost ones stands for itself: what one of them leaves open is left open, whatever the others say. Where a
-member is said more than once, the value that allows more counts, because it is not published which of them
+setting is said more than once, the value that allows more counts, because it is not published which of them
 Google takes; `null` counts as absent.
+
+Quantities are under `parameters` in Google's own methods (`predict`, `predictLongRunning`), in OpenAI-style
+ones at the top of the request: `n`, `seconds`, `size`. Numbers may be written as strings.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from enum import Enum, auto
@@ -19,6 +24,12 @@ STANDARD_TIER = "standard"
 _STANDARD_NAMES = frozenset({"", "0", "unspecified", "default", "auto"})
 _MAX_TIER_LENGTH = 32
 _MAX_DIGITS = 18
+
+_COUNT = re.compile(rb"(\d{1,6})(?:\.0+)?")
+_RESOLUTION = re.compile(rb"\w{1,16}")
+_SIZE = re.compile(rb"(\d{1,5})x(\d{1,5})")
+# By the shorter side, in pixels
+_RESOLUTIONS = {720: "720p", 1080: "1080p", 2160: "4k"}
 
 
 class Setting(Enum):
@@ -158,3 +169,59 @@ def whole_number(raw: bytes) -> int | None:
     if not number.is_finite() or number.adjusted() > _MAX_DIGITS or number != number.to_integral_value():
         return None
     return int(number)
+
+
+class Quantity(Enum):
+    """A member of a request that says how much."""
+
+    # Enum's own hash is computed in Python, and dictionaries and sets ask for it with each member.
+    __hash__ = object.__hash__
+
+    SAMPLES = auto()
+    SECONDS = auto()
+    RESOLUTION = auto()
+    SIZE = auto()
+
+
+class RequestedMedia(msgspec.Struct, frozen=True):
+    """None: not said, so that the method's default counts."""
+
+    samples: int | None = None
+    seconds: int | None = None
+    resolution: str | None = None
+    """`720p`, `1080p`, `4k`; or whatever else was asked for, which has no price."""
+    understood: bool = True
+    """Whether each count is one, and none is said twice with another value: it is not published which of them
+    Google takes."""
+
+
+NOTHING_SAID = RequestedMedia()
+
+
+class MediaCollector:
+    """Collects the values of quantities."""
+
+    def __init__(self) -> None:
+        self.media = NOTHING_SAID
+
+    def add(self, quantity: Quantity, raw: bytes) -> None:
+        """`raw`: a number, or the bytes of a string."""
+        said = self.media
+        if quantity in (Quantity.RESOLUTION, Quantity.SIZE):
+            resolution = _resolution(quantity, raw.lower())
+            if said.resolution not in (None, resolution):
+                resolution = "different ones"
+            self.media = msgspec.structs.replace(said, resolution=resolution)
+            return
+        found = _COUNT.fullmatch(raw)
+        count, name = int(found[1]) if found else None, quantity.name.lower()
+        before: int | None = getattr(said, name)
+        understood = said.understood and count is not None and before in (None, count)
+        self.media = msgspec.structs.replace(said, understood=understood, **{name: count})
+
+
+def _resolution(quantity: Quantity, text: bytes) -> str:
+    if quantity is Quantity.SIZE and (size := _SIZE.fullmatch(text)):
+        known = _RESOLUTIONS.get(min(int(size[1]), int(size[2])))
+        return known or text.decode()
+    return text.decode() if _RESOLUTION.fullmatch(text) else "unknown"

@@ -13,14 +13,18 @@ are 0. Cached tokens are part of the prompt, so the total proves nothing about t
 Nothing is corrected: where counts and total contradict each other, all of them stay as reported, with a note.
 What is no count is None too, and named in `Usage.invalid`: what such a call costs is unknown where that count
 matters. What the tokens cost, and which count takes precedence, is decided in `pricing`.
+
+`growing_usage` is the quick way for the events of a stream, where only the count of the output changes.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 from msgspec.structs import replace
 
-from gatekeeper.gemini.token_counts import MODALITY_NUMBERS, Details, modality_name, read_tier
+from gatekeeper.gemini.json_values import MODALITY_NUMBERS, Details, modality_name, read_tier
 from gatekeeper.gemini.usage_document import (
     Detail,
     ModalityTokens,
@@ -214,3 +218,34 @@ def _openai_usage(found: OtherUsage) -> Usage:
 def _fill_zeros(total: int | None, *parts: int | None) -> tuple[int | None, ...]:
     known = tuple([part or 0 for part in parts])
     return known if total is not None and sum(known) == total else parts
+
+
+class GrowingUsage(NamedTuple):
+    """`output`: its tokens, thoughts included, at least one. `rest`: all else that it reports."""
+
+    output: int
+    rest: UsageMetadata
+
+
+def growing_usage(raw: bytes) -> GrowingUsage | None:
+    """The usage, if it is one of Google's whose counts make up its total, without details of its output."""
+    if len(raw) > MAX_USAGE_BYTES:
+        return None
+    try:
+        found = decode_usage_metadata(raw)
+    # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.
+    except (ValueError, RecursionError):
+        return None
+    said, thoughts = found.candidates_token_count, found.thoughts_token_count or 0
+    if not said or found.prompt_token_count is None or found.candidates_tokens_details:
+        return None
+    output = said + thoughts
+    if (
+        found.total_token_count
+        != found.prompt_token_count + (found.tool_use_prompt_token_count or 0) + output
+    ):
+        return None
+    found.candidates_token_count = found.total_token_count = None
+    # Output may have one price with thoughts, and another without.
+    found.thoughts_token_count = 1 if thoughts else None
+    return GrowingUsage(output, found)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from gatekeeper.gemini.token_counts import MAX_TOKEN_COUNT
+from gatekeeper.gemini.json_values import MAX_TOKEN_COUNT
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKEN_COUNT)]
 

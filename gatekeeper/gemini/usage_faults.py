@@ -15,8 +15,7 @@ import json
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from gatekeeper.gemini.json_values import as_list, as_object
-from gatekeeper.gemini.token_counts import Details, read_count, read_details
+from gatekeeper.gemini.json_values import Details, as_list, as_object, read_count, read_details
 
 MAX_SHOWN = 40
 """Characters that are shown of a value."""

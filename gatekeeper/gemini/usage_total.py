@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 from msgspec.structs import replace
 
-from gatekeeper.gemini.token_counts import Details
+from gatekeeper.gemini.json_values import Details
 from gatekeeper.gemini.usage_faults import LIVE_NAMES
 
 COUNTS = ("prompt", "cached", "output", "thoughts", "tool", "total")

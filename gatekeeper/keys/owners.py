@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 import trio
 
-from gatekeeper.gemini.references import Reference
+from gatekeeper.gemini.request_summary import Reference
 from gatekeeper.gemini.resource_names import OwnedResource, is_canonical, owned_resource
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.sqlite_file import SqliteFile

@@ -24,7 +24,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from gatekeeper.gemini.token_counts import Details
+from gatekeeper.gemini.json_values import Details
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.tariff import MODALITIES
 

@@ -16,7 +16,7 @@ import uuid_utils
 from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
-from gatekeeper.gemini.cached_content import CachedContent
+from gatekeeper.gemini.billed_resources import CachedContent
 from gatekeeper.ledger.call import CallRecord, Outcome, PendingCharge
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS

@@ -6,7 +6,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_STORAGE_ACTION
-from gatekeeper.gemini.cached_content import CachedContent
+from gatekeeper.gemini.billed_resources import CachedContent
 from gatekeeper.keys.journal_consumer import charge_of, correction, ended_at
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry

@@ -8,7 +8,7 @@ from time import monotonic_ns, time_ns
 import trio
 
 from gatekeeper.gemini.meter_layers import Meter
-from gatekeeper.gemini.references import Reference
+from gatekeeper.gemini.request_summary import Reference
 from gatekeeper.gemini.resource_names import NO_RESOURCE, owned_resource_in_path
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.google_key import SANDBOX_KEY

@@ -12,8 +12,7 @@ import zlib
 import trio
 
 from gatekeeper.gemini.evasion import header_risk, query_risk
-from gatekeeper.gemini.list_fill import Ask, ListFill
-from gatekeeper.gemini.list_query import BadListQuery, ListQuery, parse_list_query
+from gatekeeper.gemini.list_paging import BadListQuery, FilteredPage, ListQuery, PageRequest, parse_list_query
 from gatekeeper.gemini.resource_list import (
     Item,
     ListKind,
@@ -101,7 +100,7 @@ class FilteredListRelay(Relay):
         scope = (str(call.row.key_id), str(call.row.action), f"{call.route.model}", f"{call.route.resource}")
         self.places = ListPlaces(call.row, call.google_key, call.context.page_tokens, scope)
         self.query = read_list_query(call, kind)
-        self.fill = ListFill(
+        self.filtered = FilteredPage(
             self.places.beginning, self.query.size, kind.collection, items_are_positions=kind.is_openai
         )
         self.first_head: ResponseHead | None = None
@@ -112,13 +111,13 @@ class FilteredListRelay(Relay):
     async def run(self) -> None:
         self.call.record_begin()  # the list may be asked for where its page begins
         if self.query.token is not None:
-            self.fill.ask = Ask(await self.place_of(self.query.token), self.query.size)
+            self.filtered.next_request = PageRequest(await self.place_of(self.query.token), self.query.size)
         await super().run()
 
     @property
     def place(self) -> str:
         """Where the page is that is asked for."""
-        return self.fill.ask.place if self.fill.ask else self.places.beginning
+        return self.filtered.next_request.place if self.filtered.next_request else self.places.beginning
 
     async def place_of(self, token: str) -> str:
         """Where the client goes on. Raises Refused."""
@@ -142,12 +141,16 @@ class FilteredListRelay(Relay):
     async def send_buffered(self) -> None:
         until = trio.current_time() + MAX_SECONDS
         for _ in range(MAX_PAGES):
-            if self.fill.ask is None or trio.current_time() > until or self.received_size > MAX_BYTES:
+            if (
+                self.filtered.next_request is None
+                or trio.current_time() > until
+                or self.received_size > MAX_BYTES
+            ):
                 break
             await self.ask_for_page()
             if self.is_passed_on:
                 return
-        self.fill.stop()
+        self.filtered.stop()
         await self.answer()
 
     async def ask_for_page(self) -> None:
@@ -159,16 +162,16 @@ class FilteredListRelay(Relay):
             if following is None and self.form is None:
                 raise
             # What is in that project nobody can use: the operator was told.
-            self.fill.go_on(following)
+            self.filtered.go_on(following)
         except CallFailed:
             # The client has what there is, and meets the fault where it goes on.
-            if not self.fill.items:
+            if not self.filtered.items:
                 raise
-            self.fill.stop()
+            self.filtered.stop()
 
     def target(self) -> bytes:
         is_snake_case = self.form is not None and self.form.is_snake_case
-        size = self.fill.ask and self.fill.ask.size
+        size = self.filtered.next_request and self.filtered.next_request.size
         query = self.query.at(size, Place.of(self.place).token or None, snake_case=is_snake_case)
         return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
 
@@ -182,8 +185,8 @@ class FilteredListRelay(Relay):
         """Takes one page, or ends with Google's error."""
         if head.status // 100 == 2:
             await self.take(head, await self.read_body(head, first, source))
-        elif self.fill.items:
-            self.fill.stop()
+        elif self.filtered.items:
+            self.filtered.stop()
         else:
             self.is_passed_on = True
             await super().forward(head, first and without_token(first, Place.of(self.place).token), source)
@@ -214,7 +217,7 @@ class FilteredListRelay(Relay):
             raise self.unreadable(str(error)) from None
         await self.prepare([item.name for item in page.items])
         own = [self.is_own(item) for item in page.items]
-        self.fill.take(page, own, self.places.after(self.place, page.next_token))
+        self.filtered.take(page, own, self.places.after(self.place, page.next_token))
         self.first_head = self.first_head or head
         # A page without items does not tell how the member is called that has them.
         if self.form is None or (self.form.member is None and page.member is not None):
@@ -247,12 +250,12 @@ class FilteredListRelay(Relay):
 
     async def answer(self) -> None:
         """Raises CallFailed and ClientDisconnected."""
-        call, fill, form = self.call, self.fill, self.form
-        if form is None or self.first_head is None or (self.kind.is_openai and fill.place and not fill.items):
+        call, page, form = self.call, self.filtered, self.form
+        if form is None or self.first_head is None or (self.kind.is_openai and page.place and not page.items):
             # In OpenAI's form a page without items cannot be continued.
             raise self.unreadable("none of its first items are your key's")
-        token = None if fill.place is None else self.places.sealed(fill.place)
-        text = write_page(form, fill.items, self.kind, token)
+        token = None if page.place is None else self.places.sealed(page.place)
+        text = write_page(form, page.items, self.kind, token)
         headers: Headers = [field for field in self.first_head.headers if field[0] not in OF_GOOGLES_BYTES]
         headers.append((b"content-length", b"%d" % len(text)))
         call.set_deadline(self.settings.read_timeout, ClientGone)

@@ -14,9 +14,8 @@ import msgspec
 import trio
 
 from gatekeeper.gemini.live import LiveMeter
-from gatekeeper.gemini.references import names_a_file, references
 from gatekeeper.gemini.request_parser import UnreadRequest, request_parser
-from gatekeeper.gemini.request_summary import RequestSummary
+from gatekeeper.gemini.request_summary import RequestSummary, names_a_file, references
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.keys.admission import admit, admit_body

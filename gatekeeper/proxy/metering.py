@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from gatekeeper.gemini.actions import CACHE_CREATE, Billing
 from gatekeeper.gemini.evasion import header_risk, query_risk
-from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, meter_for
+from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, meter_for, meter_options
 from gatekeeper.gemini.meter_layers import Meter
-from gatekeeper.gemini.meter_options import meter_options
 from gatekeeper.gemini.resource_names import owned_resource_in_path
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.call import ProxyCall

@@ -17,14 +17,19 @@ from gatekeeper.gemini.batch_results import (
     BatchReader,
     ResultFileReader,
 )
-from gatekeeper.gemini.batch_summary import BatchState, BatchSummary
+from gatekeeper.gemini.billed_resources import (
+    BatchState,
+    BatchSummary,
+    CachedContent,
+    VideoOperation,
+    read_cached_content,
+    read_video_operation,
+)
 from gatekeeper.gemini.billed_units import DEFAULT_RESOLUTION, VIDEO_SECOND
-from gatekeeper.gemini.cached_content import CachedContent, read_cached_content
 from gatekeeper.gemini.inline_data import InlineDataTruncator
 from gatekeeper.gemini.meter_layers import GzipMeter, Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.gemini.video_operation import VideoOperation, read_video_operation
 from gatekeeper.ledger.call import CallRecord, PendingCharge
 from gatekeeper.pricing.batch_cost import BATCH, BatchCost, TakeFree
 from gatekeeper.pricing.catalogue import Catalogue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.gemini.references import OVERLAP, ReferenceScan, references
+from gatekeeper.gemini.request_summary import OVERLAP, ReferenceScan, references
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.failures import Refused
 from gatekeeper.refusals import Reason, Refusal

@@ -8,7 +8,6 @@ import trio
 from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import CACHE_UPDATE, INTERACTIONS, PATH_MODEL_ACTIONS, PRICED_ACTIONS
-from gatekeeper.gemini.references import names_a_file
 from gatekeeper.gemini.request_parser import (
     NOTHING_NAMED,
     RequestParser,
@@ -17,7 +16,7 @@ from gatekeeper.gemini.request_parser import (
     may_name_settings,
     request_parser,
 )
-from gatekeeper.gemini.request_summary import RequestSummary
+from gatekeeper.gemini.request_summary import RequestSummary, names_a_file
 from gatekeeper.keys.admission import admit, cost_unknown_refusal, has_body_rules
 from gatekeeper.keys.admission import admit_body as admit_by_body
 from gatekeeper.keys.budgets import may_count

@@ -10,10 +10,9 @@ from __future__ import annotations
 from functools import partial
 from time import time_ns
 
-from gatekeeper.gemini.growing_usage import growing_usage
 from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage import growing_usage, read_usage
 from gatekeeper.keys.admission import short_of_budget
 from gatekeeper.keys.budgets import Reservation, may_be_short, room, tightest
 from gatekeeper.keys.cost_history import cost_name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.gemini.auth_tokens import CreatedToken, created_token
+from gatekeeper.gemini.sessions import CreatedToken, created_token
 from gatekeeper.keys.sessions import EphemeralToken, TooManySessions
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.proxy.call import ProxyCall

@@ -13,9 +13,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from gatekeeper.gemini.evasion import normalized_path
-from gatekeeper.gemini.meter import NO_METER, meter_for
-from gatekeeper.gemini.meter_options import meter_options
-from gatekeeper.gemini.upload_ids import upload_ids, without_upload_ids
+from gatekeeper.gemini.meter import NO_METER, meter_for, meter_options
+from gatekeeper.gemini.sessions import upload_ids, without_upload_ids
 from gatekeeper.http_fields import Headers
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH, seal, unseal
 from gatekeeper.keys.sessions import TooManySessions, UploadSession

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.auth_tokens import MAX_LIFETIME, created_token
+from gatekeeper.gemini.sessions import MAX_LIFETIME, created_token
 
 SECOND = 1_000_000
 NOW = 1_000_000 * SECOND  # 1970-01-12T13:46:40Z

@@ -18,7 +18,7 @@ from gatekeeper.gemini.batch_results import (
     BatchReader,
     ResultFileReader,
 )
-from gatekeeper.gemini.batch_summary import BatchState, BatchSummary
+from gatekeeper.gemini.billed_resources import BatchState, BatchSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_total import Usage

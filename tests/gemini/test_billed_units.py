@@ -16,7 +16,7 @@ from gatekeeper.gemini.grounding import counted_searches
 from gatekeeper.gemini.json_request import JsonRequestParser
 from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.request_summary import RequestSummary
-from gatekeeper.gemini.requested_media import RequestedMedia
+from gatekeeper.gemini.requested_settings import RequestedMedia
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.pricing.units import IMAGE, MUSIC, VIDEO_SECOND, unit_of
 

@@ -6,7 +6,7 @@ import json
 
 from rig.cases import cases
 
-from gatekeeper.gemini.cached_content import CachedContent, read_cached_content
+from gatekeeper.gemini.billed_resources import CachedContent, read_cached_content
 
 CACHE = {
     "name": "cachedContents/c1",

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.form_fields import MAX_HEAD_BYTES, FormFields, form_boundary
+from gatekeeper.gemini.form_request import MAX_HEAD_BYTES, FormFields, form_boundary
 from gatekeeper.gemini.request_parser import RequestParser, request_parser
 from gatekeeper.gemini.request_summary import RequestSummary
-from gatekeeper.gemini.requested_media import RequestedMedia
+from gatekeeper.gemini.requested_settings import RequestedMedia
 
 BOUNDARY = b"----formdata-0a1"
 TYPE = b"multipart/form-data; boundary=" + BOUNDARY

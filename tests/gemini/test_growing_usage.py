@@ -7,7 +7,7 @@ import json
 import pytest
 from rig.cases import cases
 
-from gatekeeper.gemini.growing_usage import growing_usage
+from gatekeeper.gemini.usage import growing_usage
 
 PLAIN = {"promptTokenCount": 1000, "candidatesTokenCount": 20, "totalTokenCount": 1020}
 THINKING = {**PLAIN, "thoughtsTokenCount": 5, "totalTokenCount": 1025}

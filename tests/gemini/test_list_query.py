@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rig.cases import cases
 
-from gatekeeper.gemini.list_query import BadListQuery, parse_list_query
+from gatekeeper.gemini.list_paging import BadListQuery, parse_list_query
 
 
 @cases(

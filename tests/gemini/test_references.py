@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.references import ReferenceScan, may_refer, names_a_file, references
 from gatekeeper.gemini.request_parser import read_request
+from gatekeeper.gemini.request_summary import ReferenceScan, may_refer, names_a_file, references
 from gatekeeper.gemini.resource_names import MAX_URI
 
 AT_GOOGLE = "https://generativelanguage.googleapis.com/v1beta/files/f"

@@ -7,7 +7,7 @@ from typing import Any
 
 from rig.cases import cases
 
-from gatekeeper.gemini.meter_options import MeterOptions, meter_options
+from gatekeeper.gemini.meter import MeterOptions, meter_options
 from gatekeeper.gemini.resource_names import collection_of
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.gemini.routes import route

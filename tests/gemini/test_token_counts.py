@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rig.cases import cases
 
-from gatekeeper.gemini.token_counts import MAX_TOKEN_COUNT, read_count, read_details, read_tier
+from gatekeeper.gemini.json_values import MAX_TOKEN_COUNT, read_count, read_details, read_tier
 
 
 @cases(

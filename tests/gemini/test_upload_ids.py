@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.upload_ids import upload_ids, without_upload_ids
+from gatekeeper.gemini.sessions import upload_ids, without_upload_ids
 
 
 @cases(

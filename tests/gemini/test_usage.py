@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.token_counts import MAX_TOKEN_COUNT, read_count
+from gatekeeper.gemini.json_values import MAX_TOKEN_COUNT, read_count
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, PROMPT_UNDER_REPORTED, read_usage
 from gatekeeper.gemini.usage_faults import MAX_SHOWN, THOUGHTS_BESIDE_TOTAL, THOUGHTS_IN_OUTPUT
 from gatekeeper.gemini.usage_total import Usage, encode_usage

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.recordings import RECORDINGS, SHARES, Recording, recorded, written
 
-from gatekeeper.gemini.meter import meter_for
-from gatekeeper.gemini.meter_options import meter_options
+from gatekeeper.gemini.meter import meter_for, meter_options
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import route
 from gatekeeper.gemini.usage import read_usage

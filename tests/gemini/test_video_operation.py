@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.video_operation import VideoOperation, read_video_operation
+from gatekeeper.gemini.billed_resources import VideoOperation, read_video_operation
 
 NAME = {"name": "models/veo-3.1-generate-preview/operations/o"}
 SAMPLE = {"video": {"uri": "https://example.org/v1beta/files/f:download?alt=media"}}

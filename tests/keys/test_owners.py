@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rig.examples import examples
 from rig.registry import key_store
 
-from gatekeeper.gemini.references import Reference
+from gatekeeper.gemini.request_summary import Reference
 from gatekeeper.gemini.resource_names import OwnedResource
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.owners import FILES_KEPT_MICROS, Owner, Owners, SqliteOwnerStore

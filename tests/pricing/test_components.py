@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rig.cases import cases
 from rig.examples import examples
 
-from gatekeeper.gemini.token_counts import Details
+from gatekeeper.gemini.json_values import Details
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_total import Usage, add_usages
 from gatekeeper.pricing.components import (

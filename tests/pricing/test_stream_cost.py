@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.examples import examples
 
-from gatekeeper.gemini.growing_usage import growing_usage
-from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage import growing_usage, read_usage
 from gatekeeper.pricing.stream_cost import StreamCost
 from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.startup import load_catalogue

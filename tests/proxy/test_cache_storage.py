@@ -18,7 +18,7 @@ from rig.cases import cases
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 
-from gatekeeper.gemini.cached_content import CachedContent
+from gatekeeper.gemini.billed_resources import CachedContent
 from gatekeeper.ledger.call import CallRecord, Outcome, PendingCharge
 from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
 from gatekeeper.proxy.cache_storage import PERIOD, SECOND, is_due, storage_begun, storage_rows

@@ -10,7 +10,7 @@ import pytest
 
 from gatekeeper.gemini.request_parser import NOTHING_NAMED
 from gatekeeper.gemini.request_summary import RequestSummary
-from gatekeeper.gemini.requested_media import RequestedMedia
+from gatekeeper.gemini.requested_settings import RequestedMedia
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Billing, Route
 from gatekeeper.gemini.upstream_error import UpstreamError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rig.examples import examples
 
-from gatekeeper.gemini.cached_content import CachedContent
+from gatekeeper.gemini.billed_resources import CachedContent
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.journal_consumer import KeyStoreProjection, SqliteFreeSearchStore, charge_of

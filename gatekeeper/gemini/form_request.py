@@ -1,14 +1,20 @@
-"""Splits a multipart/form-data body (RFC 7578) into its fields as it streams, at any chunking and in linear
-time. Bytes in, fields out; nothing raises.
+"""Collects what a request in an OpenAI-style form names, as it streams. Bytes in, a RequestSummary out;
+nothing raises.
 
-OpenAI's SDKs send what makes videos and edits pictures in this form. Like `json_tokens` it serves to look
-into requests: what another parser could read in another way ends it, `failed`. Of a value at most
-`MAX_VALUE_BYTES` are kept, so that the files among the fields are passed over.
+OpenAI's SDKs send what makes videos and edits pictures as multipart/form-data (RFC 7578), which is split into
+its fields at any chunking and in linear time. As in `json_tokens` what another parser could read in another
+way ends it, `failed`. Of a value at most `MAX_VALUE_BYTES` are kept, so that the files among the fields are
+passed over.
 """
 
 from __future__ import annotations
 
 import re
+
+from gatekeeper.gemini.json_request import name_of
+from gatekeeper.gemini.request_grammar import REQUEST, Field
+from gatekeeper.gemini.request_summary import RequestSummary
+from gatekeeper.gemini.requested_settings import MediaCollector, Quantity
 
 MAX_VALUE_BYTES = 1024
 MAX_HEAD_BYTES = 4096  # of the headers of one part
@@ -25,6 +31,33 @@ def form_boundary(content_type: bytes | None) -> bytes | None:
     """The boundary of a form with this Content-Type; None for all other bodies."""
     found = _BOUNDARY.match(content_type or b"")
     return (found[1] or found[2]) if found else None
+
+
+class FormRequestParser:
+    """Parses one form: the model, and what is billed by piece or second."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._fields = FormFields(boundary)
+        self._models: dict[str, None] = {}
+        self._media = MediaCollector()
+
+    @property
+    def summary(self) -> RequestSummary:
+        understood = self._fields.ended and not self._fields.failed
+        return RequestSummary(models=tuple(self._models), media=self._media.media, understood=understood)
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more is read."""
+        return self._fields.failed
+
+    def feed(self, chunk: bytes) -> None:
+        for name, value in self._fields.feed(chunk):
+            meaning = REQUEST.get(name)
+            if meaning is Field.MODEL:
+                self._models[name_of(Field.MODEL, value.decode(errors="replace"))] = None
+            elif isinstance(meaning, Quantity):
+                self._media.add(meaning, value)
 
 
 class FormFields:

@@ -1,17 +1,21 @@
-"""Ephemeral tokens for the Live API, as `auth_tokens` creates them
-(https://ai.google.dev/gemini-api/docs/ephemeral-tokens).
+"""Sessions: what goes on without the key that has begun it, by a secret of its own. Pure; nothing raises.
 
-The response's `name` is the token itself. The times are input only: the response need not repeat them, so
-they are read from the request, with Google's defaults.
+- An ephemeral token for the Live API, as `auth_tokens` creates it
+  (https://ai.google.dev/gemini-api/docs/ephemeral-tokens): the response's `name` is the token itself. The
+  times are input only: the response need not repeat them, so they are read from the request, with Google's
+  defaults.
+- A resumable upload: the `upload_id` is all that its requests need to be accepted.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 import msgspec
 
+from gatekeeper.gemini.evasion import alphanumerics
 from gatekeeper.times import to_micros
 
 SECOND = 1_000_000  # microseconds
@@ -65,3 +69,21 @@ def _time(fields: dict[str, object], name: str, snake_case: str, now: int, defau
     if at is None:
         return now + default
     return min(to_micros(at if at.tzinfo else at.replace(tzinfo=UTC)), now + MAX_LIFETIME)
+
+
+def upload_ids(query: bytes) -> list[str]:
+    """The values of `upload_id`, in any spelling of the name: a request that has one continues an upload."""
+    if b"=" not in query:
+        return []
+    values = [pair.partition(b"=")[2] for pair in query.split(b"&") if _is_upload_id(pair)]
+    return [unquote_plus(value.decode("latin-1")) for value in values]
+
+
+def without_upload_ids(query: bytes) -> bytes:
+    return b"&".join(pair for pair in query.split(b"&") if pair and not _is_upload_id(pair))
+
+
+def _is_upload_id(pair: bytes) -> bool:
+    name = pair.partition(b"=")[0].decode("latin-1")
+    # Twice, because whether a server decodes `%255F` once or twice cannot be known.
+    return alphanumerics(unquote_plus(unquote_plus(name))) == "uploadid"

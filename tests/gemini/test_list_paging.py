@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.gemini.list_fill import Ask, ListFill
+from gatekeeper.gemini.list_paging import FilteredPage, PageRequest
 from gatekeeper.gemini.resource_list import Item, ListPage
 
 DEFAULT_SIZE = 5
@@ -32,9 +32,9 @@ class Upstream:
     names: list[str | None]  # None once it is deleted
     positions: bool = False
     sizes: str = "honoured"
-    asked: list[Ask] = field(default_factory=list)
+    asked: list[PageRequest] = field(default_factory=list)
 
-    def page(self, ask: Ask) -> ListPage:
+    def page(self, ask: PageRequest) -> ListPage:
         self.asked.append(ask)
         size = ask.size or DEFAULT_SIZE
         if self.sizes == "ignored":
@@ -54,15 +54,15 @@ class Upstream:
 
 def filled(
     upstream: Upstream, place: str, size: int | None, most: int = 1000, collection: str = "corpora"
-) -> ListFill:
-    fill = ListFill(place, size, collection, items_are_positions=upstream.positions)
+) -> FilteredPage:
+    filtered = FilteredPage(place, size, collection, items_are_positions=upstream.positions)
     for _ in range(most):
-        if fill.ask is None:
+        if filtered.next_request is None:
             break
-        page = upstream.page(fill.ask)
-        fill.take(page, owned(page), page.next_token)
-    fill.stop()
-    return fill
+        page = upstream.page(filtered.next_request)
+        filtered.take(page, owned(page), page.next_token)
+    filtered.stop()
+    return filtered
 
 
 def pages(
@@ -71,9 +71,13 @@ def pages(
     """What a client sees that pages to the end."""
     place: str | None = ""
     for _ in range(1000):
-        fill = filled(upstream, place, size, most, collection)
-        yield [item.name for item in fill.items]
-        place = fill.items[-1].id if upstream.positions and fill.place and fill.items else fill.place
+        filtered = filled(upstream, place, size, most, collection)
+        yield [item.name for item in filtered.items]
+        place = (
+            filtered.items[-1].id
+            if upstream.positions and filtered.place and filtered.items
+            else filtered.place
+        )
         if place is None:
             return
     pytest.fail("no end")
@@ -157,27 +161,27 @@ def test_further_pages_are_as_large_as_a_list_allows(
 def test_a_page_of_the_clients_size_is_asked_for_first() -> None:
     upstream = Upstream(["own0", "own1", "own2"])
     assert filled(upstream, "", 2).place == "2"
-    assert upstream.asked == [Ask("", 2), Ask("2", 20)]
+    assert upstream.asked == [PageRequest("", 2), PageRequest("2", 20)]
 
 
 def test_a_page_that_was_cut_and_has_lost_its_items_goes_on() -> None:
     upstream = Upstream(["other0", "other1", "own2", "own3", "own4", "own5"])
-    fill = ListFill("", 1, "corpora")
-    fill.take(upstream.page(Ask("", 1)), [False], "1")
-    assert fill.ask == Ask("1", 20)
-    page = upstream.page(fill.ask)
-    fill.take(page, owned(page), None)
-    assert fill.ask == Ask("1", 2)
+    filtered = FilteredPage("", 1, "corpora")
+    filtered.take(upstream.page(PageRequest("", 1)), [False], "1")
+    assert filtered.next_request == PageRequest("1", 20)
+    page = upstream.page(filtered.next_request)
+    filtered.take(page, owned(page), None)
+    assert filtered.next_request == PageRequest("1", 2)
     upstream.names[2] = None
     upstream.names.insert(2, "other")
-    page = upstream.page(fill.ask)
-    fill.take(page, owned(page), "4")
-    assert (fill.items, fill.ask) == ([], Ask("4", 20))
+    page = upstream.page(filtered.next_request)
+    filtered.take(page, owned(page), "4")
+    assert (filtered.items, filtered.next_request) == ([], PageRequest("4", 20))
 
 
 def test_stopping_twice_changes_nothing() -> None:
-    fill = filled(Upstream(["own0", "other1"]), "", 1)
-    fill.stop()
-    assert (fill.place, len(fill.items)) == (None, 1)
-    fill.take(Upstream([]).page(Ask("", 1)), [], None)
-    assert len(fill.items) == 1
+    filtered = filled(Upstream(["own0", "other1"]), "", 1)
+    filtered.stop()
+    assert (filtered.place, len(filtered.items)) == (None, 1)
+    filtered.take(Upstream([]).page(PageRequest("", 1)), [], None)
+    assert len(filtered.items) == 1
