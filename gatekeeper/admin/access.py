@@ -21,9 +21,8 @@ from gatekeeper.admin.problems import Problem
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.policies import address_refusal
-from gatekeeper.keys.roles import Role
 from gatekeeper.keys.secrets import hash_secret, matches_master
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Role
 from gatekeeper.public_url import client_address
 
 

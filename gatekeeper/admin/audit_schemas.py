@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatekeeper.admin.key_schemas import NEXT_CURSOR
-from gatekeeper.keys.roles import Role
+from gatekeeper.keys.virtual_key import Role
 from gatekeeper.openapi.operation import Operation
 from gatekeeper.openapi.schema import (
     array,

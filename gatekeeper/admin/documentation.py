@@ -20,7 +20,7 @@ from gatekeeper.admin.parameters import HEADERS, PARAMETERS, PATH_PARAMETERS
 from gatekeeper.admin.permissions import Open, Permission, permission_of
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.admin.status_schemas import PROBLEM
-from gatekeeper.keys.roles import Role
+from gatekeeper.keys.virtual_key import Role
 from gatekeeper.openapi.document import ApiDescription, Document, Route, openapi_document
 from gatekeeper.openapi.operation import describe, operation_of
 from gatekeeper.openapi.page import html_page

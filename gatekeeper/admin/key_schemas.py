@@ -6,8 +6,8 @@ from __future__ import annotations
 from gatekeeper.admin.policy_schemas import POLICY_FIELDS, POLICY_PROPERTIES
 from gatekeeper.keys.field_values import ALIAS_LENGTH, GLOB_LENGTH, GLOBS, MAX_DOLLARS, TAG_LENGTH, TAGS
 from gatekeeper.keys.limits import OnDisconnect, Share
-from gatekeeper.keys.roles import Role
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH
+from gatekeeper.keys.virtual_key import Role
 from gatekeeper.openapi.operation import Operation
 from gatekeeper.openapi.schema import (
     Schema,

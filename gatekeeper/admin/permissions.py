@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from gatekeeper.keys.roles import Role
+from gatekeeper.keys.virtual_key import Role
 
 
 class Open(Enum):

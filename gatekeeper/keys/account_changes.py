@@ -15,12 +15,11 @@ import trio
 from msgspec.structs import replace
 
 from gatekeeper.keys import spend
-from gatekeeper.keys.account import NamedAccount
+from gatekeeper.keys.account import NamedAccount, limits_document
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.audit import Actor, Change, difference
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.limits import NamedRecord
-from gatekeeper.keys.limits_document import limits_document
 from gatekeeper.keys.store import ChangedMeanwhile, KeyStore
 from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.times import iso

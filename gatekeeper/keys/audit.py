@@ -12,8 +12,8 @@ import sqlite3
 import msgspec
 import trio
 
-from gatekeeper.keys.roles import Role
 from gatekeeper.keys.sqlite_file import SqliteFile
+from gatekeeper.keys.virtual_key import Role
 from gatekeeper.times import iso
 
 LAST_ID = 2**63 - 1

@@ -18,8 +18,7 @@ from gatekeeper.keys import field_values as values
 from gatekeeper.keys import policy_values
 from gatekeeper.keys.limits import NamedRecord, OnDisconnect, Share
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
-from gatekeeper.keys.roles import Role
-from gatekeeper.keys.virtual_key import KeyRecord
+from gatekeeper.keys.virtual_key import KeyRecord, Role
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.suggestions import did_you_mean
 

@@ -23,10 +23,9 @@ from gatekeeper.keys.key_changes import change_of, set_fields
 from gatekeeper.keys.key_index import KeyIndex, TakenNames
 from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.secrets import new_token_id
-from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.store import AccountWrite, KeyStore, KeyWrite, SecretConflict
 from gatekeeper.keys.turns import AT_ONCE, mapped
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, intern_values
 from gatekeeper.keys.windows import Window, initial_window_end
 
 ORIGIN = "litellm"
@@ -153,7 +152,7 @@ class KeyImport:
         plain = KeyRecord(
             token_id=new_token_id(), secret_hash="", key_name="", created_at=now, updated_at=now
         )
-        record = share_values(replace(plain, **incoming.changes))
+        record = intern_values(replace(plain, **incoming.changes))
         previous = record.previous and record.previous.secret_hash
         if record.secret_hash in taken.secrets:
             raise SecretConflict("secret_hash", "give it once")

@@ -16,11 +16,9 @@ from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.key_changes import Edit, change_of, edited_state, rotated, set_fields
 from gatekeeper.keys.key_index import KeyIndex, KeyNotFound, TakenNames
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id
-from gatekeeper.keys.shared_values import share_values
-from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.store import KeyStore, KeyWrite
 from gatekeeper.keys.turns import mapped
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Sharing, intern_values, key_document, sharing_of
 from gatekeeper.keys.windows import initial_window_end
 
 Check = Callable[[KeyRecord], None]
@@ -172,7 +170,7 @@ class KeyWriter:
         # Only now: the window may have rolled while the store was writing.
         if edited.record.budget_duration != state.record.budget_duration:
             state.budget_reset_at = edited.budget_reset_at
-        state.record = share_values(edited.record)
+        state.record = intern_values(edited.record)
         self._index.add(state)
 
     async def delete(self, name: str, *, now: int, by: Actor | str) -> KeyState:
@@ -243,7 +241,7 @@ def _new_key(
         created_at=now,
         updated_at=now,
     )
-    record = share_values(replace(record, **fields.changes))
+    record = intern_values(replace(record, **fields.changes))
     window_end = initial_window_end(record.budget_duration, now, zone)
     state = KeyState(record=record, budget_reset_at=window_end, zone=zone)
     change = change_of("create", state, now, by, set_fields(state))

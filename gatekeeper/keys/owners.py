@@ -19,9 +19,8 @@ import trio
 
 from gatekeeper.gemini.request_summary import Reference
 from gatekeeper.gemini.resource_names import OwnedResource, is_canonical, owned_resource
-from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.sqlite_file import SqliteFile
-from gatekeeper.keys.virtual_key import KeyState
+from gatekeeper.keys.virtual_key import KeyState, Sharing
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.refusals import Reason, Refusal

@@ -27,11 +27,10 @@ from gatekeeper.keys.key_index import has_secret
 from gatekeeper.keys.key_writer import KeyWriter
 from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
-from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.store import KeyStore, LoadedKeys, StoredAccount
 from gatekeeper.keys.turns import AT_ONCE
-from gatekeeper.keys.virtual_key import KeyState
+from gatekeeper.keys.virtual_key import KeyState, Sharing, sharing_of
 from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.ledger.call import Position
 

@@ -12,8 +12,6 @@ from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change, insert_change
 from gatekeeper.keys.cost_history import CostName, RecentMaximum, load_costs, put_costs
 from gatekeeper.keys.limits import NamedRecord
-from gatekeeper.keys.shared_values import share_time, share_values
-from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.store import (
@@ -24,7 +22,7 @@ from gatekeeper.keys.store import (
     SecretConflict,
     StoredAccount,
 )
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Sharing, intern_time, intern_values
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
 from gatekeeper.runtime import collection_paused
@@ -155,11 +153,11 @@ def _state(
     used_at: int | None,
 ) -> KeyState:
     return KeyState(
-        record=share_values(_records.decode(record)),
+        record=intern_values(_records.decode(record)),
         spend_pico=int(spend),
         estimated_pico=int(estimated),
-        window_start=share_time(start),
-        budget_reset_at=reset_at and share_time(reset_at),
+        window_start=intern_time(start),
+        budget_reset_at=reset_at and intern_time(reset_at),
         last_used_at=used_at,
     )
 

@@ -16,10 +16,9 @@ from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
 from gatekeeper.keys.cost_history import CostName, RecentMaximum
 from gatekeeper.keys.limits import NamedRecord
-from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.sqlite_file import StoreError
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Sharing
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso

@@ -10,7 +10,7 @@ from rig.event_stream import listening
 
 from gatekeeper.admin.own_events import OwnEvents
 from gatekeeper.admin.permissions import ROUTES, Open, permission_of
-from gatekeeper.keys.roles import Role
+from gatekeeper.keys.virtual_key import Role
 from gatekeeper.ledger.events import Gap
 
 CALLERS = ("nobody", "key", "viewer", "operator", "admin", "master")

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 from gatekeeper.keys.audit import Actor, AuditFilter, Change, SqliteAuditStore, audit_document
-from gatekeeper.keys.roles import Role
 from gatekeeper.keys.sqlite_file import MIGRATIONS, SqliteFile
+from gatekeeper.keys.virtual_key import Role
 
 ANN = Actor("key_a", "ann", Role.OPERATOR, "10.0.0.1")
 CHANGES = (

@@ -9,7 +9,7 @@ from rig.cases import cases
 
 from gatekeeper.keys.fields import FIELDS, FieldError, KeyFields, parse_fields
 from gatekeeper.keys.limits import OnDisconnect
-from gatekeeper.keys.roles import Role
+from gatekeeper.keys.virtual_key import Role
 
 NOW = 1_790_000_000_000_000
 MICROS_PER_SECOND = 1_000_000

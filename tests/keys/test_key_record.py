@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gatekeeper.keys.limits import OnDisconnect
-from gatekeeper.keys.roles import Role
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, PreviousSecret, key_document
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, PreviousSecret, Role, key_document
 
 
 def bare(**fields) -> KeyRecord:

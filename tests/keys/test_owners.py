@@ -17,9 +17,8 @@ from gatekeeper.gemini.resource_names import OwnedResource
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.owners import FILES_KEPT_MICROS, Owner, Owners, SqliteOwnerStore
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Sharing
 from gatekeeper.ledger.call import CallRecord, CreatedResources, Outcome, Position
 from gatekeeper.ledger.journal import Journal
 

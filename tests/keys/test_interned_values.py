@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from rig.cases import cases
 
-from gatekeeper.keys import shared_values
+from gatekeeper.keys import virtual_key
 from gatekeeper.keys.limits import OnDisconnect
-from gatekeeper.keys.shared_values import share_values
+from gatekeeper.keys.virtual_key import intern_values
 from gatekeeper.keys.virtual_key import KeyRecord
 
 
@@ -28,7 +28,7 @@ LIMITS = {"models": ("gemini-2.5*",), "group": "shop", "max_budget_pico": 10**13
 
 
 def test_equal_values_are_one_object() -> None:
-    first, second = share_values(record(10**15, **LIMITS)), share_values(record(10**15 + 1, **LIMITS))
+    first, second = intern_values(record(10**15, **LIMITS)), intern_values(record(10**15 + 1, **LIMITS))
     for name in ("models", "group", "max_budget_pico", "model_max_budget_pico"):
         assert getattr(first, name) is getattr(second, name)
     assert first.updated_at is first.created_at
@@ -45,7 +45,7 @@ def test_equal_values_are_one_object() -> None:
 )
 def test_a_record_is_the_same_as_before(fields) -> None:
     for number in range(2):
-        shared = share_values(record(number, **fields))
+        shared = intern_values(record(number, **fields))
         assert shared == record(number, **fields)
         assert msgspec.json.encode(shared) == msgspec.json.encode(record(number, **fields))
         assert type(shared.on_disconnect) is type(fields.get("on_disconnect"))
@@ -53,7 +53,7 @@ def test_a_record_is_the_same_as_before(fields) -> None:
 
 
 def test_values_without_end_are_not_kept_without_end(monkeypatch) -> None:
-    monkeypatch.setattr(shared_values, "MAX_SHARED", 10)
+    monkeypatch.setattr(virtual_key, "MAX_INTERNED", 10)
     for number in range(100):
-        share_values(record(number, user_id=f"user-{number}"))
-    assert len(shared_values._known) < 20
+        intern_values(record(number, user_id=f"user-{number}"))
+    assert len(virtual_key._interned) < 20
