@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gatekeeper.keys.field_values import MAX_NETWORKS
 from gatekeeper.keys.policies import SERVICE_TIERS
-from gatekeeper.keys.policy_values import MAX_NETWORKS
 from gatekeeper.openapi.schema import Schema, array, boolean, integer, nullable, texts
 
 _SEARCHES = "Searches that a call may make: false for none, or at most so many; null: any."

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from gatekeeper.gemini.actions import FREE_STANDARD_VERBS, PRICED_ACTIONS, Billing
-from gatekeeper.keys.access_request import AccessRequest, Rule
+from gatekeeper.keys.access_request import AccessRequest, Rule, model_allowed, models_in_body_allowed
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.budgets import may_count
 from gatekeeper.keys.globs import matches
-from gatekeeper.keys.model_rules import model_allowed, models_in_body_allowed
 from gatekeeper.keys.policies import POLICY_RULES, address_allowed
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.keys.virtual_key import KeyState

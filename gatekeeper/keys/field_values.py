@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from ipaddress import IPv6Network, ip_network
 from typing import cast
 
-from gatekeeper.keys.glob_values import check_model_globs, check_route_globs
+from gatekeeper.keys.globs import check_model_globs, check_route_globs
 from gatekeeper.keys.litellm_fields import google_name, google_names, google_paths
+from gatekeeper.keys.policies import SERVICE_TIERS
 from gatekeeper.money import PICO, pico
 from gatekeeper.times import parse_duration
 
@@ -18,11 +20,21 @@ TAGS, TAG_LENGTH = 64, 128  # as many as a row keeps
 GLOBS, GLOB_LENGTH = 1000, 500
 METADATA_LENGTH = 16_384  # bytes of JSON
 MAX_DOLLARS = 10**12
+MAX_NETWORKS = 256
 
 # What ids and secrets look like: no alias may.
 RESERVED_ALIAS = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")
 SECRET = re.compile(r"[!-~]{16,}")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+# What is allowed of the values of policies, in words.
+SEARCHES = "give false for none, true for any number, or how many a call may make, from 0"
+STORE = "give false if requests must say `store: false`, or true if they need not"
+TIERS = f"give a list of at least one of {', '.join(SERVICE_TIERS)}, or null for all"
+NETWORKS = (
+    f"give a list of 1 to {MAX_NETWORKS} addresses or networks as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32 "
+    "(no bits set behind the prefix), or null for all"
+)
 
 
 def text(value: object) -> str:
@@ -74,24 +86,25 @@ def count(value: object) -> int:
     return value
 
 
-def amount(value: object) -> int:
+def dollars(value: object) -> int:
+    """In pico-dollars."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError  # noqa: TRY004
     # Decimal would also accept `1e3`, `٣` and spaces around a number.
     if isinstance(value, str) and not DECIMAL.fullmatch(value):
         raise ValueError
-    amount = pico(value)
-    if not 0 <= amount <= MAX_DOLLARS * PICO:
+    found = pico(value)
+    if not 0 <= found <= MAX_DOLLARS * PICO:
         raise ValueError
-    return amount
+    return found
 
 
 def model_counts(value: object) -> dict[str, int]:
     return _by_model(value, count)
 
 
-def model_amounts(value: object) -> dict[str, int]:
-    return _by_model(value, amount)
+def model_dollars(value: object) -> dict[str, int]:
+    return _by_model(value, dollars)
 
 
 def _by_model(value: object, parse: Callable[[object], int]) -> dict[str, int]:
@@ -142,3 +155,47 @@ def secret(value: object) -> str:
     if not isinstance(value, str) or not SECRET.fullmatch(value):
         raise ValueError
     return value
+
+
+def max_searches(value: object) -> int | None:
+    """None: any number."""
+    # Flags are ints to Python, as they are meant here: false is 0, and true is told apart below.
+    if not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ValueError
+    return None if value is True else int(value)
+
+
+def only_unstored(value: object) -> bool:
+    """The value is that of `store`: whether Google may keep prompts."""
+    if not isinstance(value, bool):
+        raise ValueError  # noqa: TRY004  (parsers raise ValueError only)
+    return not value
+
+
+def service_tiers(value: object) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip().lower() for name in _texts_of_limit(value)))
+    if not set(names) <= set(SERVICE_TIERS):
+        raise ValueError
+    return names
+
+
+def networks(value: object) -> tuple[str, ...]:
+    """In canonical form. What a client's address never is, is refused: with a zone, or IPv4 within IPv6."""
+    found = dict.fromkeys(ip_network(text.strip()) for text in _texts_of_limit(value))
+    if len(found) > MAX_NETWORKS or any(
+        isinstance(network, IPv6Network)
+        and (network.network_address.ipv4_mapped or network.network_address.scope_id)
+        for network in found
+    ):
+        raise ValueError
+    return tuple(map(str, found))
+
+
+def _texts_of_limit(value: object) -> list[str]:
+    """A list that is not empty: none at all would be a limit to nothing, or none."""
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    texts = cast("list[object]", value)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError
+    return cast("list[str]", texts)

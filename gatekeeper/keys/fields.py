@@ -15,7 +15,6 @@ from typing import NamedTuple, cast
 import msgspec
 
 from gatekeeper.keys import field_values as values
-from gatekeeper.keys import policy_values
 from gatekeeper.keys.limits import NamedRecord, OnDisconnect, Share
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
 from gatekeeper.keys.virtual_key import KeyRecord, Role
@@ -137,11 +136,11 @@ _MODEL_LIMITS = (
     "give whole numbers from 1 by model or glob, in lower case, "
     'as {"gemini-2.5-pro*": 10}, or null for no limit'
 )
-_AMOUNT = (
+_DOLLARS = (
     "give dollars from 0 to 1000000000000 with at most 12 decimal places, "
     "as a number or a decimal string, or null for no budget"
 )
-_MODEL_AMOUNTS = (
+_MODEL_DOLLARS = (
     "give an object of models or globs in lower case, each with dollars from 0 to 1000000000000 with at most "
     '12 decimal places, as {"gemini-2.5-pro*": 10}, or null for none'
 )
@@ -162,9 +161,9 @@ FIELDS: dict[str, Field] = {
         f"{_NAMES}, each a model or a glob as gemini-2.5*, in lower case, of Google's and without a method; "
         "null is any",
     ),
-    "max_budget": Field("max_budget_pico", values.amount, _AMOUNT),
-    "soft_budget": Field("soft_budget_pico", values.amount, _AMOUNT),
-    "model_max_budget": Field("model_max_budget_pico", values.model_amounts, _MODEL_AMOUNTS),
+    "max_budget": Field("max_budget_pico", values.dollars, _DOLLARS),
+    "soft_budget": Field("soft_budget_pico", values.dollars, _DOLLARS),
+    "model_max_budget": Field("model_max_budget_pico", values.model_dollars, _MODEL_DOLLARS),
     "budget_duration": Field("budget_duration", values.duration, _DURATION),
     "tpm_limit": Field("tpm_limit", values.count, _LIMIT),
     "rpm_limit": Field("rpm_limit", values.count, _LIMIT),
@@ -188,11 +187,11 @@ FIELDS: dict[str, Field] = {
         "share", values.one_of(Share), "give `group` or `all`, or null for what only this key sees"
     ),
     "allow_unpriced": Field("allow_unpriced", values.flag, "give true or false"),
-    "searches": Field("max_searches", policy_values.max_searches, policy_values.SEARCHES),
-    "store": Field("only_unstored", policy_values.only_unstored, policy_values.STORE),
+    "searches": Field("max_searches", values.max_searches, values.SEARCHES),
+    "store": Field("only_unstored", values.only_unstored, values.STORE),
     "max_output_tokens": Field("max_output_tokens", values.count, _LIMIT),
-    "service_tiers": Field("service_tiers", policy_values.service_tiers, policy_values.TIERS),
-    "allowed_ips": Field("allowed_ips", policy_values.networks, policy_values.NETWORKS),
+    "service_tiers": Field("service_tiers", values.service_tiers, values.TIERS),
+    "allowed_ips": Field("allowed_ips", values.networks, values.NETWORKS),
     "role": Field("role", values.one_of(Role), f"give {', '.join(Role)}, or null for own data only"),
 }
 

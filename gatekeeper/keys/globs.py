@@ -1,10 +1,21 @@
-"""Globs of models, actions and paths."""
+"""Globs of models, actions and paths: what they match, and which are refused where they are given for a key:
+whoever gave one that can match nothing meant something else."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
 from functools import lru_cache
+
+from gatekeeper.keys.litellm_fields import MODEL_GROUPS, ROUTE_GROUPS
+
+MODEL_COLLECTIONS = ("models", "tunedModels")
+# Google's ids of models are lower-case, and `:` begins the method. What other globs and patterns know
+# (`!gemini-2.5-pro`, `gemini-[23]*`, `(pro|flash)`) is no more than itself here.
+NOT_IN_MODELS = re.compile(r"[^a-z0-9._@/*?-]")
+NOT_IN_ROUTES = re.compile(r"[\s!^|(){}\[\]\\,]")
+# With which every path behind /gemini begins.
+FIRST_SEGMENT = re.compile(r"v[0-9][a-z0-9]*|upload|download|resumable|ws")
 
 
 def matches(glob: str, text: str) -> bool:
@@ -22,3 +33,35 @@ def matches_model(glob: str, model: str) -> bool:
 def _compiled(glob: str) -> re.Pattern[str]:
     # fnmatch makes patterns that do not backtrack; its character sets are not part of our globs.
     return re.compile(fnmatch.translate(glob.replace("[", "[[]")))
+
+
+def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
+    """The globs. Raises ValueError for one that no model's id matches."""
+    for glob in globs:
+        collection, slash, _ = glob.partition("/")
+        is_foreign = slash and not has_wildcard(collection) and collection not in MODEL_COLLECTIONS
+        model = glob.removeprefix("models/").removeprefix("tunedModels/")
+        is_one = model and glob not in MODEL_GROUPS
+        if is_foreign or not is_one or NOT_IN_MODELS.search(model):
+            raise ValueError
+    return globs
+
+
+def check_route_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
+    """The globs. Raises ValueError for one that neither an action nor a path matches."""
+    for glob in globs:
+        if _is_foreign_path(glob) or glob in ROUTE_GROUPS or NOT_IN_ROUTES.search(glob):
+            raise ValueError
+    return globs
+
+
+def _is_foreign_path(glob: str) -> bool:
+    before, slash, path = glob.partition("/")
+    if not slash or has_wildcard(before):
+        return False
+    first = path.partition("/")[0]
+    return bool(before) or not (has_wildcard(first) or FIRST_SEGMENT.fullmatch(first))
+
+
+def has_wildcard(glob: str) -> bool:
+    return "*" in glob or "?" in glob

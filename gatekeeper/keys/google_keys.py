@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from gatekeeper.google_key import GoogleKey
-from gatekeeper.keys.admission import matches
 from gatekeeper.keys.cool_downs import CoolDowns, CoolingDown, KeyRequirement, of_key
+from gatekeeper.keys.globs import matches
 from gatekeeper.keys.google_key_health import KeyHealth, PooledKey, health
 from gatekeeper.keys.google_key_lease import Lease
 

@@ -53,7 +53,7 @@ UNKNOWN_NAME = "sk-...????"
 _DIGEST = "give the SHA-256 of the secret, 64 lower-case hex digits"
 _MOMENT = "give a time in ISO 8601 with its zone, as 2026-11-24T13:00:00Z, or null"
 PAST = {
-    "spend": Field("spend", values.amount, "give dollars with at most 12 decimal places, or null for none"),
+    "spend": Field("spend", values.dollars, "give dollars with at most 12 decimal places, or null for none"),
     "budget_reset_at": Field("reset_at", moment, _MOMENT),
 }
 """What an account has spent elsewhere in the running period of its budget, and when that ends."""

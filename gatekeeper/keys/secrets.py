@@ -48,25 +48,6 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def seal(secret: str, text: str) -> str:
-    """The text encrypted with the secret, in hex; `unseal` is its inverse. To be used once for each secret,
-    which must have 128 random bits or more.
-
-    SHAKE-256 of the secret is as long as the text and unpredictable, so it is a one-time pad. It reveals
-    nothing to whoever has only `hash_secret` of it.
-    """
-    return _with_pad(secret, text.encode()).hex()
-
-
-def unseal(secret: str, sealed: str) -> str:
-    return _with_pad(secret, bytes.fromhex(sealed)).decode()
-
-
-def _with_pad(secret: str, data: bytes) -> bytes:
-    pad = hashlib.shake_256(b"gatekeeper sealed text " + secret.encode()).digest(len(data))
-    return bytes(left ^ right for left, right in zip(data, pad, strict=True))
-
-
 def key_name(secret: str) -> str:
     """The masked secret by which people recognize a key: `sk-...wxyz`."""
     return f"{PREFIX}...{secret[-4:]}"

@@ -18,7 +18,6 @@ from gatekeeper.keys.account import Account, AccountId, limits_document
 from gatekeeper.keys.limits import Limits, Share
 from gatekeeper.times import iso
 
-
 MAX_INTERNED = 100_000  # distinct values, some 10 MB; beyond that interning begins anew
 # What is different in each key.
 _NOT_INTERNED = ("token_id", "secret_hash", "key_name", "key_alias", "previous")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
 from gatekeeper.keys.field_values import RESERVED_ALIAS
-from gatekeeper.keys.glob_values import check_route_globs
+from gatekeeper.keys.globs import check_route_globs
 from gatekeeper.keys.litellm_fields import ALL_ROUTES, LITELLM_FIELDS, google_paths
 from gatekeeper.litellm.cells import Row
 from gatekeeper.litellm.groups import Group, organization_limits, printable

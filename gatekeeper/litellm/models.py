@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gatekeeper.keys.glob_values import check_model_globs
+from gatekeeper.keys.globs import check_model_globs
 from gatekeeper.keys.litellm_fields import ALL_MODELS, google_name
 
 # As Google's ids begin. OpenAI has text-embedding-ada and text-embedding-3, too.

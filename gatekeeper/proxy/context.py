@@ -17,13 +17,13 @@ from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.journal_consumer import charge_of, continuations
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
-from gatekeeper.keys.page_tokens import PageTokens
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.rates import Rates
 from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.sealing import PageTokens
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Sessions
-from gatekeeper.keys.soft_budgets import soft_budget_document
+from gatekeeper.keys.spend import soft_budget_document
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import CallRecord, CreatedResources

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gatekeeper.keys.page_tokens import PageTokens
+from gatekeeper.keys.sealing import PageTokens
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.call_google_key import CallGoogleKey
 

@@ -16,7 +16,8 @@ from gatekeeper.gemini.evasion import normalized_path
 from gatekeeper.gemini.meter import NO_METER, meter_for, meter_options
 from gatekeeper.gemini.sessions import upload_ids, without_upload_ids
 from gatekeeper.http_fields import Headers
-from gatekeeper.keys.secrets import MIN_SECRET_LENGTH, seal, unseal
+from gatekeeper.keys.sealing import seal, unseal
+from gatekeeper.keys.secrets import MIN_SECRET_LENGTH
 from gatekeeper.keys.sessions import TooManySessions, UploadSession
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.ledger.call import CallRecord

@@ -7,8 +7,7 @@ from rig.cases import cases
 
 from gatekeeper.keys import virtual_key
 from gatekeeper.keys.limits import OnDisconnect
-from gatekeeper.keys.virtual_key import intern_values
-from gatekeeper.keys.virtual_key import KeyRecord
+from gatekeeper.keys.virtual_key import KeyRecord, intern_values
 
 
 def record(number: int, **fields: object) -> KeyRecord:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.keys.budget_periods import period
 from gatekeeper.keys.spend import (
     AccountCharge,
     SpendDelta,
@@ -21,7 +20,7 @@ from gatekeeper.keys.spend import (
     spend_deltas,
 )
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
-from gatekeeper.keys.windows import Window, initial_window_end, next_window
+from gatekeeper.keys.windows import Window, calendar_duration, initial_window_end, next_window
 
 MICROS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROS_PER_SECOND
@@ -59,7 +58,7 @@ def test_windows_follow_each_other_and_hold_every_moment(end, passed, duration, 
     window = next_window(end, duration, now, zone)
 
     assert window.start <= now < window.end
-    assert window.end - window.start <= period(duration).longest
+    assert window.end - window.start <= calendar_duration(duration).longest
     # As if each of them had been looked at.
     assert window == (first if now < first.end else next_window(first.end, duration, now, zone))
     assert next_window(window.end, duration, window.end, zone).start == window.end
@@ -244,6 +243,6 @@ def test_no_window_begins_far_from_now_whatever_the_clock_did(end, now, duration
     roll_window(state, now)
 
     assert told == (state.spend_pico, state.budget_reset_at)
-    assert now < state.budget_reset_at <= now + period(duration).longest + HOUR
+    assert now < state.budget_reset_at <= now + calendar_duration(duration).longest + HOUR
     assert state.window_start <= max(now, end - 1)
     assert state.spend_pico == (7 if now < end else 0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.keys.page_tokens import MAX_LENGTH, PageTokens
+from gatekeeper.keys.sealing import MAX_LENGTH, PageTokens
 
 TOKENS = PageTokens("master-of-the-tests")
 PLACE = "#1\0Cg9maWxlcy9i"

@@ -16,7 +16,7 @@ from rig.standin import Reply, StandIn
 from rig.uploads import FILES, START, GoogleUploads, start
 from rig.wire import exchange
 
-from gatekeeper.keys.secrets import seal, unseal
+from gatekeeper.keys.sealing import seal, unseal
 
 STORE = "/upload/v1/fileSearchStores/s:uploadToFileSearchStore"
 WITHHELD = {"x-goog-upload-control-url", "x-guploader-uploadid"}

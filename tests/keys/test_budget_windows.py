@@ -9,24 +9,24 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.keys.budget_periods import Period, boundaries, period
+from gatekeeper.keys.windows import CalendarDuration, boundaries, calendar_duration
 from gatekeeper.times import to_micros
 
 HOUR = 3_600_000_000
 
 PERIODS = [
-    ("1mo", Period(1, "mo")),
-    ("12mo", Period(12, "mo")),
-    ("1.5mo", Period(45, "d")),
-    ("1w", Period(1, "w")),
-    ("0.5w", Period(84, "h")),
-    ("7d", Period(7, "d")),
-    ("1.5d", Period(36, "h")),
-    ("24h", Period(24, "h")),
-    ("0.5h", Period(30, "m")),
-    ("60m", Period(60, "m")),
-    ("1.5m", Period(90, "s")),
-    ("2000ms", Period(2, "s")),
+    ("1mo", CalendarDuration(1, "mo")),
+    ("12mo", CalendarDuration(12, "mo")),
+    ("1.5mo", CalendarDuration(45, "d")),
+    ("1w", CalendarDuration(1, "w")),
+    ("0.5w", CalendarDuration(84, "h")),
+    ("7d", CalendarDuration(7, "d")),
+    ("1.5d", CalendarDuration(36, "h")),
+    ("24h", CalendarDuration(24, "h")),
+    ("0.5h", CalendarDuration(30, "m")),
+    ("60m", CalendarDuration(60, "m")),
+    ("1.5m", CalendarDuration(90, "s")),
+    ("2000ms", CalendarDuration(2, "s")),
 ]
 
 # Zone, duration, when it was set, and the boundaries of the first windows from then on, in local time.
@@ -57,7 +57,7 @@ CALENDARS = [
 
 @cases(("duration", "parsed"), PERIODS)
 def test_a_duration_is_so_many_of_a_unit(duration, parsed):
-    assert period(duration) == parsed
+    assert calendar_duration(duration) == parsed
 
 
 @cases(("zone", "duration", "now", "ends"), CALENDARS)
@@ -118,7 +118,7 @@ def test_every_moment_is_in_exactly_one_window(zone, duration, anchor, at):
     before, after = boundaries(duration, anchor, at, where)
 
     assert before <= at < after
-    assert after - before <= period(duration).longest
+    assert after - before <= calendar_duration(duration).longest
     # Whatever is taken as the anchor, and whoever looks when: the same windows, one after the other.
     for end in (before, after):
         assert boundaries(duration, end, at, where) == (before, after)
