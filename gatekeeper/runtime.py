@@ -1,4 +1,4 @@
-"""Settings of the process: file descriptors, standard streams, the garbage collector."""
+"""Settings of the process: file descriptors, standard streams, the time zone, the garbage collector."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import sys
+import time
 from collections.abc import Generator
 
 WRITE_SIZE = select.PIPE_BUF  # bytes that a writable pipe accepts without blocking
@@ -40,6 +41,14 @@ def reserve_standard_fds() -> None:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+def avoid_unknown_zone() -> None:
+    """Takes UTC for a `TZ` that is a day or more off, as the C library does for any other that is no zone:
+    Python refuses to convert times to it."""
+    if max(abs(time.timezone), abs(time.altzone)) >= 86_400:
+        os.environ["TZ"] = "UTC"
+        time.tzset()
 
 
 class NonBlockingWriter:

@@ -1,7 +1,9 @@
-"""`gatekeeper sql --exec`: a program that borrows the analytics file, which is returned however it ends."""
+"""The analytics file, borrowed from the gateway: by a program (`gatekeeper sql --exec`) or by this command
+itself. It is returned however they end."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
@@ -9,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 
@@ -52,16 +55,92 @@ class Borrower:
             self._process.send_signal(number)
 
 
+class Ending:
+    """The signals that would end this command. While the file is asked for and returned they are kept, and
+    whoever insists ends it; otherwise they raise SystemExit."""
+
+    def __init__(self) -> None:
+        self.kept: list[int] = []
+        self._may_end = False
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._may_end or self.kept:
+            raise SystemExit(status_of(number))
+        self.kept.append(number)
+
+    def raise_kept(self) -> None:
+        if self.kept:
+            raise SystemExit(status_of(self.kept[0]))
+
+    @contextmanager
+    def allowed(self) -> Generator[None]:
+        """Lets signals end what runs within."""
+        self._may_end = True
+        try:
+            self.raise_kept()
+            yield
+        finally:
+            self._may_end = False
+
+
 @contextmanager
-def signals_to(borrower: Borrower) -> Generator[None]:
+def signals_to(borrower: Borrower | Ending) -> Generator[None]:
     """What would end this command goes to the borrower. Unlike SIG_IGN, a handler is not inherited by its
     program."""
-    previous = [(each, signal.signal(each, borrower.on_signal)) for each in (signal.SIGINT, *ENDING)]
+    # Under nohup a signal that is ignored stays so.
+    ending = [each for each in (signal.SIGINT, *ENDING) if signal.getsignal(each) is not signal.SIG_IGN]
+    previous = [(each, signal.signal(each, borrower.on_signal)) for each in ending]
     try:
         yield
     finally:
         for each, handler in previous:
             signal.signal(each, handler)
+
+
+@contextmanager
+def borrowed(target: Target, seconds: int) -> Generator[Path]:
+    """The file, for this command. Raises CommandError where it is not lent."""
+    ending = Ending()
+    with signals_to(ending):
+        file = Path(call_api(target, lambda client: client.lend(seconds)).value.file)
+        try:
+            with ending.allowed():
+                yield file
+        finally:
+            end_loan(target)
+    ending.raise_kept()
+
+
+@contextmanager
+def returned_if_killed(target: Target) -> Generator[None]:
+    """Has a process return the file if this one is killed, as no handler can. The program goes on then, and
+    the gateway takes the file back once it is done."""
+    is_over, ends = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _return_after(is_over, ends, target)
+    os.close(is_over)
+    try:
+        yield
+    finally:
+        os.write(ends, b".")
+        os.close(ends)
+        os.waitpid(pid, 0)
+
+
+def _return_after(is_over: int, ends: int, target: Target) -> NoReturn:
+    """In the process that waits: the pipe ends without a byte where this command was killed."""
+    try:
+        os.close(ends)
+        # What ends the terminal or its foreground job does not end this one before the file is returned.
+        os.setsid()
+        for each in (signal.SIGINT, *ENDING):
+            signal.signal(each, signal.SIG_IGN)
+        if not os.read(is_over, 1):
+            end_loan(target)
+    finally:
+        # Nothing of what the forked command would still do.
+        os._exit(0)
 
 
 def status_of(number: int) -> int:
@@ -82,7 +161,10 @@ def run_with_file(target: Target, program: str, fallback: Callable[[CommandError
         except CommandError as error:
             return status_of(borrower.kept[0]) if borrower.kept else borrower.run(words, fallback(error))
         try:
-            return status_of(borrower.kept[0]) if borrower.kept else borrower.run(words, file)
+            if borrower.kept:
+                return status_of(borrower.kept[0])
+            with returned_if_killed(target):
+                return borrower.run(words, file)
         finally:
             # Also if the program fails.
             end_loan(target)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import os
+import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import IO, TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -46,7 +49,7 @@ def export_calls(target: Target, wanted: CallFilter, file_format: str, out: Path
     """
     if file_format == "parquet" and out == STDOUT and sys.stdout.isatty():
         raise CommandError("Parquet is no text: give a file by --out, or a pipe", ExitStatus.USAGE)
-    with destination(out) as file:
+    with removed_if_ended(), destination(out) as file:
         return EXPORTERS[file_format](target, wanted, file)
 
 
@@ -192,12 +195,29 @@ def opened(target: Path) -> Generator[IO[bytes]]:
 @contextmanager
 def new_file(target: Path) -> Generator[IO[bytes]]:
     """A file that is written under a temporary name next to it and renamed at the end."""
-    # In the same folder, because only within a file system a rename is atomic.
-    part = target.with_name(f"{target.name}.part")
+    # In the same folder, because only within a file system a rename is atomic; by a name that no file has.
+    part = target.with_name(f".gatekeeper-{secrets.token_hex(8)}.part")
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             yield file
         part.replace(target)
     finally:
         # After the rename there is none; after an error it is incomplete.
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def removed_if_ended() -> Generator[None]:
+    """SIGTERM and SIGHUP end what runs within as ctrl+c does, so that no temporary file of calls is left."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    ending = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for each in ending:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in ending:
+            signal.signal(each, signal.SIG_DFL)

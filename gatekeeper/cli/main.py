@@ -21,7 +21,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from gatekeeper import __version__
 from gatekeeper.cli.conventions import HELP, INTERRUPTED, CommandError, ExitStatus, OrderedGroup, examples
-from gatekeeper.runtime import reserve_standard_fds
+from gatekeeper.runtime import avoid_unknown_zone, reserve_standard_fds
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -138,6 +138,7 @@ def main() -> None:
     """The entry point."""
     # First, before any file is opened that could get one of their numbers.
     reserve_standard_fds()
+    avoid_unknown_zone()
     # A character that the terminal's encoding lacks is replaced, not an error.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -17,7 +17,7 @@ from uuid import uuid4
 import click
 import msgspec
 
-from gatekeeper.cli.borrowed_file import end_loan
+from gatekeeper.cli.borrowed_file import borrowed
 from gatekeeper.cli.catalogue import loaded_catalogue, moment
 from gatekeeper.cli.conventions import (
     CommandError,
@@ -135,19 +135,15 @@ def reprice_calls(
     try:
         # Before the loan, in which calls wait for the file.
         own = call_api(target, lambda client: client.prices()).value.own_file
-        file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
+        with borrowed(target, LOAN_SECONDS) as file:
+            run = run_by(OwnPrices(Path(own)) if own else None)
+            report = _in_file(file, run, dry_run=dry_run)
     except CommandError as error:
         if error.status is not ExitStatus.UNREACHABLE:
             raise
         here = settings()
         run = run_by(here.own_prices)
         report = _without_gateway(here, error, run, dry_run=dry_run)
-    else:
-        try:
-            run = run_by(OwnPrices(Path(own)) if own else None)
-            report = _in_file(file, run, dry_run=dry_run)
-        finally:
-            end_loan(target)
     return Outcome(
         run_id=str(run.id),
         dry_run=dry_run,

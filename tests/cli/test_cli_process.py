@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, cast
 import click
 import pytest
 from rig.cases import cases
-from rig.process import started
+from rig.process import environment, started
 
 from gatekeeper.cli.main import COMMANDS, gatekeeper
 
@@ -206,6 +207,38 @@ def test_what_ends_the_command_ends_its_program_and_returns_the_file(
         os.kill(child, 0)
 
 
+def test_a_command_that_is_killed_has_its_file_returned(gateway: Any, tmp_path: Path) -> None:
+    gateway.answers = {"POST /sql/lend": {"file": str(tmp_path)}, "POST /sql/return": {"returned": True}}
+    code = "import sys; print('runs', flush=True); sys.stdout.close(); sys.stdin.read()"
+    program = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{file}}"
+    with started("sql", "--exec", program, "--url", gateway.url) as command:
+        command.stdout.readline()
+        command.process.kill()
+        command.process.join(20)
+        deadline = time.monotonic() + 20
+        while len(gateway.asked) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert [asked.path for asked in gateway.asked] == ["/sql/lend", "/sql/return"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_what_ends_a_repricing_has_its_file_returned(
+    gateway: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    os.mkfifo(own := tmp_path / "prices.toml")
+    gateway.answers = {
+        "GET /prices": {"version": "1", "checked": "2026-11-24", "own_file": str(own)},
+        "POST /sql/lend": {"file": str(tmp_path)},
+        "POST /sql/return": {"returned": True},
+    }
+    words = ("prices", "reprice", "--since", "30d", "--url", gateway.url)
+    # Opening a pipe waits for who reads it: the prices are read once the file is lent.
+    with started(*words) as command, own.open("w"):
+        command.process.send_signal(number)
+        assert command.ended() == 128 + number
+    assert [asked.path for asked in gateway.asked] == ["/prices", "/sql/lend", "/sql/return"]
+
+
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
 )
@@ -260,3 +293,50 @@ def test_the_sandbox_alone_until_it_is_stopped() -> None:
             assert b"gemini-2.5-flash" in answer.read()
         command.process.send_signal(signal.SIGINT)
         assert (command.ended(), command.stderr.read()) == (0, "")
+
+
+@pytest.mark.parametrize("zone", ["UTC+25", "UTC-24"])
+def test_a_zone_a_day_or_more_off_counts_as_utc(gateway: Any, zone: str) -> None:
+    gateway.answers = {"GET /calls": {"calls": [{"id": "i" * 36, "started_at": "2026-11-24T13:07:21Z"}]}}
+    words = ("calls", "list", "--since", "2026-11-24", "--url", gateway.url)
+    ended = subprocess.run(
+        [*COMMAND, *words], env=environment({"TZ": zone}), capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "13:07:21" in ended.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda each: each.name)
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_an_export_that_is_ended_leaves_no_file(
+    gateway: Any, tmp_path: Path, number: signal.Signals, form: str
+) -> None:
+    (out := tmp_path / "calls").write_text("before")
+    (theirs := tmp_path / "calls.part").write_text("mine")
+    (temporary := tmp_path / "tmp").mkdir()
+    words = ("calls", "export", "--out", str(out), "--format", form, "--url", gateway.url)
+    with started(*words, TMPDIR=str(temporary)) as command:
+
+        def page(_asked: Any) -> object:
+            if len(gateway.asked) > 1:
+                command.process.send_signal(number)
+                command.process.join(20)
+            return {"calls": [{"id": "i" * 36}], "next_cursor": "1"}
+
+        gateway.answers = {"GET /calls": page}
+        assert command.ended() == 128 + number
+    assert sorted(tmp_path.iterdir()) == sorted([out, theirs, temporary])
+    assert [*temporary.iterdir()] == []
+    assert (out.read_text(), theirs.read_text()) == ("before", "mine")
+
+
+def test_a_hangup_that_is_ignored_does_not_end_the_borrower(gateway: Any, tmp_path: Path) -> None:
+    gateway.answers = {"POST /sql/lend": {"file": str(tmp_path)}, "POST /sql/return": {"returned": True}}
+    words = ("sql", "--exec", "sh -c 'kill -HUP $PPID $$; echo goes on' {file}", "--url", gateway.url)
+    ended = subprocess.run(
+        ["sh", "-c", "trap '' HUP; exec \"$@\"", "-", *COMMAND, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "goes on\n", "")
