@@ -15,9 +15,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import Tick
-from gatekeeper.client.spend_types import SpendRow
-from gatekeeper.client.stream_events import StreamEvent, StreamTick
+from gatekeeper.client.call_types import StreamEvent, StreamTick, Tick
+from gatekeeper.client.spend import SpendRow
 from tui.session import Figures, Session
 from tui.spend.periods import utc_timestamp
 from tui.spend.sums import NOW

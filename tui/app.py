@@ -15,7 +15,8 @@ from textual.screen import ModalScreen
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.formats import TextRole, local_now
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.formats import local_now
 from tui.activity import Activity
 from tui.bindings import Scope, active_bindings, key_label, keys_by_name
 from tui.screens.audit_screen import AuditScreen

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gatekeeper.client import formats
-from gatekeeper.client.audit_text import FieldChange, changed_fields, changed_thing, field_changes
-from gatekeeper.client.audit_types import AuditChange
-from gatekeeper.client.formats import MEDIUM, Cell, Column, TextRole
+from gatekeeper.client.audit import AuditChange, FieldChange, changed_fields, changed_thing, field_changes
+from gatekeeper.client.columns import MEDIUM, Cell, Column, TextRole
 
 # What takes something away, or lets nobody in.
 SEVERE = ("delete", "remove", "block")

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.audit_types import AuditChange
+from gatekeeper.client.audit import AuditChange
 from tui.audit_filter import AuditRequest
 from tui.export_file import new_file
 

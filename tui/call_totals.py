@@ -8,8 +8,8 @@ from collections.abc import Callable
 from gatekeeper.client import formats
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.formats import MEDIUM
-from gatekeeper.client.spend_types import SpendRow
+from gatekeeper.client.columns import MEDIUM
+from gatekeeper.client.spend import SpendRow
 
 # Seconds between two requests. One that took long is repeated later: at most a twentieth of the time a
 # gateway works for it.

@@ -10,8 +10,8 @@ from datetime import time as time_of_day
 from decimal import Decimal
 
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.api_types import Call
-from gatekeeper.client.spend_types import Spend
+from gatekeeper.client.call_types import Call
+from gatekeeper.client.spend import Spend
 
 DAYS = 30
 LAST_CALLS = 5

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from math import ceil
 
-from gatekeeper.client.api_types import Key
+from gatekeeper.client.key_types import Key
 
 # As many digits as a number of 64 bits may have.
 COUNT = re.compile(r"[0-9]{1,18}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gatekeeper.client.account_types import Kind
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.api_types import Key
+from gatekeeper.client.key_types import AccountKind, Key
 
 # Keys that are loaded at once; the API's largest page.
 PAGE, MAX_PAGE = 200, 1000
@@ -57,7 +56,7 @@ async def load_keys(client: Client, q: str, order: Order, wanted: int) -> KeyLis
     return KeyList(q, order, tuple(found.values()), cursor is not None)
 
 
-async def load_accounts(client: Client, kind: Kind, q: str, wanted: int) -> KeyList:
+async def load_accounts(client: Client, kind: AccountKind, q: str, wanted: int) -> KeyList:
     """The same of groups or end users, whose name contains a text, by name. Raises ApiError."""
     found: list[Key] = []
     cursor: str | None = None

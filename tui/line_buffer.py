@@ -16,7 +16,7 @@ from operator import attrgetter
 from rich.segment import Segment
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_types import Call
 
 SORT_KEY = attrgetter("sort_key")
 # `~` sorts after every hexadecimal digit and a space before: a marker follows the call whose id its key

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import Key, Readiness
-from gatekeeper.client.spend_types import Spend, SpendRow
+from gatekeeper.client.api_types import Readiness
+from gatekeeper.client.key_types import Key
+from gatekeeper.client.spend import Spend, SpendRow
 from tui.spend.periods import utc_timestamp
 from tui.spend.sums import NOW
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gatekeeper.client import formats
-from gatekeeper.client.api_types import Key
-from gatekeeper.client.formats import Cell, Column, TextRole
+from gatekeeper.client import columns, formats
+from gatekeeper.client.columns import Cell, Column, TextRole
 from gatekeeper.client.health_text import Finding
-from gatekeeper.client.list_columns import bar_cell, budget_cell, key_state, name_cell, share_cell
-from gatekeeper.client.spend_types import SpendRow
+from gatekeeper.client.key_text import bar_cell, budget_cell, key_state, name_cell
+from gatekeeper.client.key_types import Key
+from gatekeeper.client.spend import SpendRow, share_cell
 from tui.overview import MINUTES, Comparison, OverviewData
 
 # Cells of the charts' names.
@@ -125,7 +125,7 @@ def titled_chart(data: OverviewData, measure: Measure, width: int, height: int) 
     words = " · ".join(figures(values, measure.count(data.by_minute.total)))
     title: list[Cell] = [
         (f"{measure.title:<{NAME_WIDTH}}", TextRole.DIM),
-        (formats.padded(words, width - NAME_WIDTH, right=False), TextRole.PLAIN),
+        (columns.padded(words, width - NAME_WIDTH, right=False), TextRole.PLAIN),
     ]
     bars = bar_rows(values, width // len(values), height - 1)
     return [title, *([(bar.ljust(width), measure.role)] for bar in bars)]
@@ -212,5 +212,5 @@ def verdict(found: Sequence[Finding], width: int) -> list[Cell]:
         line = f"✓ all is well: {' · '.join(finding.text for finding in found)}"
         return [(line, TextRole.SUCCESS)]
     more = f"  +{len(wrong) - 1} more (i)" if len(wrong) > 1 else "  (i)"
-    text = formats.padded(str(wrong[0]), max(width - len(more), 1), right=False).rstrip()
+    text = columns.padded(str(wrong[0]), max(width - len(more), 1), right=False).rstrip()
     return [(text, wrong[0].role), (more, TextRole.DIM)]

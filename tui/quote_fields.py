@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from gatekeeper.client.api_types import CallDetail
+from gatekeeper.client.call_types import CallDetail
 
 # By the API's name of each field, what it may be.
 FIELDS = {

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 
 from textual.message import Message
 
-from gatekeeper.client import admin_api
+from gatekeeper.client import call_stream
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import GatewayInfo
-from gatekeeper.client.formats import State, TextRole, local_now
-from gatekeeper.client.stream_events import StreamEvent
+from gatekeeper.client.call_types import StreamEvent
+from gatekeeper.client.columns import State, TextRole
+from gatekeeper.client.formats import local_now
 
 # States of the connection to the gateway.
 CONNECTING = State("◌", "connecting", TextRole.PENDING)
@@ -143,6 +144,6 @@ async def post_events(client: Client, q: str | None, post: Post) -> None:
     """Posts `Connected`, `EventsReceived` and `Disconnected` until cancelled."""
     batch = EventBatcher(post)
     try:
-        await admin_api.follow(client, q, batch)
+        await call_stream.listen(client, q, batch)
     finally:
         batch.flush()

@@ -17,7 +17,8 @@ from textual.message_pump import MessagePump
 from textual.style import Style
 from textual.widgets import Static
 
-from gatekeeper.client.formats import TextRole, sanitized
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.formats import sanitized
 from tui.keyboard import Keyboard
 
 KEY = "key"

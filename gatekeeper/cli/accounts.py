@@ -24,22 +24,25 @@ from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.known_names import call_named
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
 from gatekeeper.cli.table_layout import TableColumn
-from gatekeeper.client.account_types import Kind, LimitedAccount
 from gatekeeper.client.api_types import ApiResponse
-from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now
-from gatekeeper.client.key_text import key_details
-from gatekeeper.client.list_columns import budget_cell, key_state, rate_cell
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import EMPTY, local_now
+from gatekeeper.client.key_text import budget_cell, key_details, key_state, rate_cell
+from gatekeeper.client.key_types import AccountKind, LimitedAccount
 
 T = TypeVar("T")
 
-NOUNS: dict[Kind, str] = {"group": "group of keys", "user": "end user"}
-EXAMPLES: dict[Kind, str] = {"group": "shop", "user": "alice"}
-SOURCES: dict[Kind, live_values.Source] = {"group": live_values.group_names, "user": live_values.user_names}
+NOUNS: dict[AccountKind, str] = {"group": "group of keys", "user": "end user"}
+EXAMPLES: dict[AccountKind, str] = {"group": "shop", "user": "alice"}
+SOURCES: dict[AccountKind, live_values.Source] = {
+    "group": live_values.group_names,
+    "user": live_values.user_names,
+}
 KEYS_ONLY = ("key_alias", "duration", "tags", "user_id", "group", "share", "role")
 FIELDS = tuple(field for field in KEY_FIELDS if field.name not in KEYS_ONLY)
 
 
-def account_commands(kind: Kind) -> click.Group:
+def account_commands(kind: AccountKind) -> click.Group:
     """The commands for groups, or for end users."""
     noun = NOUNS[kind]
     group = OrderedGroup(
@@ -53,7 +56,7 @@ def account_commands(kind: Kind) -> click.Group:
     return group
 
 
-def _add_changes(group: click.Group, kind: Kind) -> None:
+def _add_changes(group: click.Group, kind: AccountKind) -> None:
     @group.command("create", epilog=examples(f"{kind}s create {EXAMPLES[kind]} --max-budget 500 --rpm 600"))
     @click.argument("name")
     @field_options(FIELDS)
@@ -83,11 +86,11 @@ def _add_changes(group: click.Group, kind: Kind) -> None:
     del create, edit
 
 
-def _name_argument(kind: Kind) -> Callable[[Callable[..., T]], Callable[..., T]]:
+def _name_argument(kind: AccountKind) -> Callable[[Callable[..., T]], Callable[..., T]]:
     return click.argument("name", shell_complete=live_values.of(SOURCES[kind]))
 
 
-def _add_switches(group: click.Group, kind: Kind) -> None:
+def _add_switches(group: click.Group, kind: AccountKind) -> None:
     @group.command("block", epilog=examples(f"{kind}s block {EXAMPLES[kind]}"))
     @_name_argument(kind)
     @json_option
@@ -120,7 +123,7 @@ def _add_switches(group: click.Group, kind: Kind) -> None:
     del block, unblock, delete
 
 
-def _add_views(group: click.Group, kind: Kind) -> None:
+def _add_views(group: click.Group, kind: AccountKind) -> None:
     @group.command("show", epilog=examples(f"{kind}s show {EXAMPLES[kind]}"))
     @_name_argument(kind)
     @json_option
@@ -185,7 +188,7 @@ def _keys(account: LimitedAccount) -> Cell:
 
 def _change(
     target: Target,
-    kind: Kind,
+    kind: AccountKind,
     verb: str,
     name: str,
     fields: dict[str, object],

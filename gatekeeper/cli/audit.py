@@ -8,10 +8,9 @@ from gatekeeper.cli import live_values
 from gatekeeper.cli.conventions import Target, call_api, examples, gateway_options, json_option, limit_option
 from gatekeeper.cli.output import print_json, print_note, print_table
 from gatekeeper.cli.table_layout import TableColumn
-from gatekeeper.client.audit_text import changed_fields, changed_thing
-from gatekeeper.client.audit_types import AuditChange
-from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now
-from gatekeeper.client.moments import moment, short_moment
+from gatekeeper.client.audit import AuditChange, changed_fields, changed_thing
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import EMPTY, local_now, short_moment, timestamp
 
 
 @click.command("audit", epilog=examples("audit --changed ci --since 7d", "audit --action delete --by ann"))
@@ -70,7 +69,7 @@ def _plain(text: str | None) -> Cell:
 
 
 def _at(change: AuditChange) -> Cell:
-    return moment(change.at, "seconds"), TextRole.DIM
+    return timestamp(change.at, "seconds"), TextRole.DIM
 
 
 def _short_at(change: AuditChange) -> Cell:

@@ -104,7 +104,8 @@ def pointer(q: str, column: int, width: int) -> list[str]:
     for `width` cells the part around it."""
     from rich.cells import cell_len
 
-    from gatekeeper.client.formats import padded, sanitized
+    from gatekeeper.client.columns import padded
+    from gatekeeper.client.formats import sanitized
 
     text = sanitized(q, replacement="�")
     room, at = max(width - len(INDENT), 20), min(column - 1, len(text))

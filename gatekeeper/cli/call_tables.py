@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
 from gatekeeper.client import call_columns, formats
-from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import call_state
-from gatekeeper.client.formats import Cell, Column, TextRole, local_now
-from gatekeeper.client.moments import moment, short_moment
+from gatekeeper.client.call_types import Call
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import local_now, short_moment, timestamp
 from gatekeeper.client.reasons import cause
 from gatekeeper.ledger.analytics.call_pages import SORTS
 
 
 def started_cell(call: Call) -> Cell:
-    return moment(call.started_at, "seconds"), TextRole.DIM
+    return timestamp(call.started_at, "seconds"), TextRole.DIM
 
 
 def short_started_cell(call: Call) -> Cell:

@@ -34,20 +34,10 @@ from gatekeeper.cli.output import (
     width,
 )
 from gatekeeper.client import call_columns
-from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import call_text
-from gatekeeper.client.formats import (
-    MEDIUM,
-    Cell,
-    Column,
-    TextRole,
-    cells,
-    column_widths,
-    header_row,
-    local_now,
-)
-from gatekeeper.client.moments import moment
-from gatekeeper.client.stream_events import CallFinished
+from gatekeeper.client.call_types import Call, CallFinished
+from gatekeeper.client.columns import MEDIUM, Cell, Column, TextRole, cells, column_widths, header_row
+from gatekeeper.client.formats import local_now, timestamp
 
 if TYPE_CHECKING:
     from gatekeeper.client.admin_api import Client
@@ -73,13 +63,13 @@ def tail(target: Target, q: str | None, as_json: bool) -> None:
     Reconnect and resume after a lost connection.
     """
     from gatekeeper.cli.tail import Tail
-    from gatekeeper.client.admin_api import follow
+    from gatekeeper.client.call_stream import listen
 
     async def run(client: Client) -> None:
         show, titles = (print_call_json, no_titles) if as_json else call_line_printer(width())
         listener = Tail(client, q, show, titles)
         try:
-            await follow(client, q, listener)
+            await listen(client, q, listener)
         finally:
             await listener.caught_up()
 
@@ -152,7 +142,7 @@ def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the AP
     if as_json:
         print_json(response.raw)
         return
-    for line in call_text(response.value, min(width(), TEXT_WIDTH), local_now(), moment):
+    for line in call_text(response.value, min(width(), TEXT_WIDTH), local_now(), timestamp):
         print_wrapped(line or [("", TextRole.PLAIN)])
     if response.value.usage is not None:
         import json
@@ -236,4 +226,6 @@ def uncut_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Ca
 
 
 # Wide enough for a date, a time to the second and a zone.
-STARTED: Column[Call] = Column("started", 25, lambda call: (moment(call.started_at, "seconds"), TextRole.DIM))
+STARTED: Column[Call] = Column(
+    "started", 25, lambda call: (timestamp(call.started_at, "seconds"), TextRole.DIM)
+)

@@ -50,11 +50,11 @@ from gatekeeper.cli.running_gateway import (
 )
 from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.cli.unpriced_check import check_unpriced, of_file, of_gateway
-from gatekeeper.client.formats import Column, TextRole, padded
+from gatekeeper.client.columns import Column, TextRole, padded
 from gatekeeper.settings import SETTINGS, OwnPrices, Setting, Settings, masked
 
 if TYPE_CHECKING:
-    from gatekeeper.client.spend_types import UnpricedModel
+    from gatekeeper.client.spend import UnpricedModel
 
 NAME_WIDTH = 14
 

@@ -28,8 +28,7 @@ from gatekeeper.cli.call_filter import CallFilter
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 from gatekeeper.cli.output import sanitized
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.call_export import csv_cell
-from gatekeeper.client.raw_calls import PAGE_SIZE, RawPage
+from gatekeeper.client.call_pages import PAGE_SIZE, RawPage, csv_cell
 from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import is_relative, parse_time
 

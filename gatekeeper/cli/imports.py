@@ -23,8 +23,9 @@ from gatekeeper.cli.conventions import (
     local_json_option,
 )
 from gatekeeper.cli.output import GAP, print_json, print_note, print_table, width
-from gatekeeper.client.formats import Column, TextRole, money
-from gatekeeper.client.import_types import Imported
+from gatekeeper.client.columns import Column, TextRole
+from gatekeeper.client.formats import money
+from gatekeeper.client.key_types import Imported
 
 if TYPE_CHECKING:
     from gatekeeper.client.admin_api import Client

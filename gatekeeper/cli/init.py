@@ -20,7 +20,7 @@ from gatekeeper.cli.deadline import ProbeError
 from gatekeeper.cli.google_key_probe import refusal
 from gatekeeper.cli.init_questions import asked
 from gatekeeper.cli.output import print_cells, print_note, print_warning
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.columns import TextRole
 from gatekeeper.setting_parsers import GOOGLE_API_URL
 from gatekeeper.settings import DEFAULT_FILE, SETTINGS, SettingError, load, parse_setting
 from gatekeeper.settings_text import settings_text

@@ -20,9 +20,9 @@ from gatekeeper.cli.known_names import call_named
 from gatekeeper.cli.output import print_fields, print_json, print_table
 from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client import formats
-from gatekeeper.client.explain_types import Explanation, LimitLeft
-from gatekeeper.client.formats import Column, TextRole
-from gatekeeper.client.moments import moment
+from gatekeeper.client.columns import Column, TextRole
+from gatekeeper.client.formats import timestamp
+from gatekeeper.client.key_types import Explanation, LimitLeft
 
 
 @click.command(
@@ -99,7 +99,7 @@ def _amount(value: str | int) -> str:
 
 
 def _resets(left: LimitLeft) -> str:
-    return moment(left.resets_at) if left.resets_at else ""
+    return timestamp(left.resets_at) if left.resets_at else ""
 
 
 COLUMNS: tuple[Column[LimitLeft], ...] = (

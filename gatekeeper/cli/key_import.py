@@ -23,7 +23,8 @@ from gatekeeper.cli.conventions import (
 )
 from gatekeeper.cli.key_fields import KEY_FIELDS, KeyField
 from gatekeeper.cli.output import print_json, print_note
-from gatekeeper.client.api_types import ApiResponse, MadeKeys, NewKey
+from gatekeeper.client.api_types import ApiResponse
+from gatekeeper.client.key_types import MadeKeys, NewKey
 from gatekeeper.suggestions import did_you_mean
 
 if TYPE_CHECKING:

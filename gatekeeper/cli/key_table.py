@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Key
-from gatekeeper.client.formats import Cell, Column, TextRole, local_now
-from gatekeeper.client.list_columns import (
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import local_now
+from gatekeeper.client.key_text import (
     bar_cell,
     budget_cell,
     key_state,
@@ -16,6 +16,7 @@ from gatekeeper.client.list_columns import (
     rate_cell,
     secret_cell,
 )
+from gatekeeper.client.key_types import Key
 
 BAR_WIDTH = 12
 

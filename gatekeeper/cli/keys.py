@@ -27,9 +27,10 @@ from gatekeeper.cli.key_import import import_keys
 from gatekeeper.cli.key_table import KEYS
 from gatekeeper.cli.known_names import call_named
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
-from gatekeeper.client.api_types import ApiResponse, Key, Keys, NewKey
+from gatekeeper.client.api_types import ApiResponse
 from gatekeeper.client.formats import local_now
 from gatekeeper.client.key_text import key_details
+from gatekeeper.client.key_types import Key, Keys, NewKey
 
 if TYPE_CHECKING:
     from gatekeeper.client.admin_api import Client

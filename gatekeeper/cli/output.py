@@ -25,7 +25,7 @@ from rich.cells import cell_len
 from gatekeeper.cli.table_layout import GAP, lay_out
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import PartialResult
-from gatekeeper.client.formats import WIDE, Cell, Column, TextRole, padded
+from gatekeeper.client.columns import WIDE, Cell, Column, TextRole, padded
 
 T = TypeVar("T")
 

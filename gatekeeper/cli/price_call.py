@@ -19,7 +19,7 @@ from gatekeeper.cli.catalogue import moment
 from gatekeeper.cli.conventions import CommandError, ExitStatus
 from gatekeeper.cli.output import print_cells
 from gatekeeper.client import formats
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.columns import TextRole
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
 from gatekeeper.gemini.json_values import read_count

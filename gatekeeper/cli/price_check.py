@@ -11,7 +11,7 @@ import msgspec
 from gatekeeper.cli.catalogue import loaded_catalogue
 from gatekeeper.cli.conventions import CommandError, ExitStatus, examples, local_json_option
 from gatekeeper.cli.output import print_cells, print_json
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.columns import TextRole
 
 if TYPE_CHECKING:
     from gatekeeper.pricing.catalogue import Catalogue

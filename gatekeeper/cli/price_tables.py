@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from gatekeeper.cli.output import print_cells, print_fields, print_note, print_table
 from gatekeeper.client import formats
-from gatekeeper.client.formats import Column, TextRole
+from gatekeeper.client.columns import Column, TextRole
 from gatekeeper.money import usd
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.price_changes import Changes, PriceChange

@@ -19,8 +19,8 @@ from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_ap
 from gatekeeper.cli.export import CallFilter, pages
 from gatekeeper.cli.output import print_cells, print_json, print_note, print_table
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.formats import EMPTY, UNKNOWN, Cell, Column, TextRole, pluralized
-from gatekeeper.client.moments import moment
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import EMPTY, UNKNOWN, pluralized, timestamp
 from gatekeeper.money import PICO, short_usd, usd
 from gatekeeper.pricing.sku import Charge, families_of
 from gatekeeper.reconcile.billing_export import BillingExport, read_export
@@ -203,7 +203,7 @@ def print_explanation(explained: Explained) -> None:
 def suspect_text(suspect: Suspect) -> str:
     cost = "?" if suspect.cost_pico is None else usd_text(suspect.cost_pico)
     note = f": {suspect.note}" if suspect.note else ""
-    at = moment(suspect.started_at, "seconds")
+    at = timestamp(suspect.started_at, "seconds")
     return f"{suspect.id}  {at}  {suspect.model}  {cost}  {suspect.reason}{note}"
 
 

@@ -32,7 +32,8 @@ from gatekeeper.cli.conventions import (
 )
 from gatekeeper.cli.output import print_json, print_note, print_table
 from gatekeeper.cli.table_layout import TableColumn
-from gatekeeper.client.formats import Cell, Column, TextRole, pluralized
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import pluralized
 from gatekeeper.settings import OwnPrices
 from gatekeeper.times import to_micros
 

@@ -22,8 +22,8 @@ from gatekeeper.cli.conventions import (
 )
 from gatekeeper.cli.output import note_partial, print_json, print_note, print_table, print_warning
 from gatekeeper.cli.spend_table import spend_columns
-from gatekeeper.client.moments import moment
-from gatekeeper.client.spend_types import UNPRICED, Spend, unpriced_text
+from gatekeeper.client.formats import timestamp
+from gatekeeper.client.spend import UNPRICED, Spend, unpriced_text
 
 GROUPS = ("tag", "model", "key", "user", "day", "week", "hour", "minute")
 
@@ -130,7 +130,9 @@ def refuse_options(where: str, *names: str) -> None:
 def span_text(spend: Spend, groups: list[str]) -> str:
     """The time range of the sums and its zone; empty where that is all time."""
     bounds = [
-        f"{word} {moment(at, 'auto')}" for word, at in (("from", spend.since), ("until", spend.until)) if at
+        f"{word} {timestamp(at, 'auto')}"
+        for word, at in (("from", spend.since), ("until", spend.until))
+        if at
     ]
     begun = [f"Calls started {' '.join(bounds)}."] if bounds else []
     of_zone = {"day", "week", "hour", "minute"} & set(groups)
@@ -141,7 +143,7 @@ def span_text(spend: Spend, groups: list[str]) -> str:
 def unpriced(spend: Spend, q: str | None) -> list[str]:
     """The command that lists the summed calls without a known price."""
     bounds = (("--since", spend.since), ("--until", spend.until))
-    given = [word for name, at in bounds if at for word in (name, moment(at, "auto"))]
+    given = [word for name, at in bounds if at for word in (name, timestamp(at, "auto"))]
     known = (q or "").split()
     wanted = " ".join(filter(None, (q, None if UNPRICED in known else UNPRICED)))
     return ["gatekeeper", "calls", "list", "--query", wanted, *given]

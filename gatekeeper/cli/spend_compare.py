@@ -20,10 +20,9 @@ from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client import formats
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_types import ApiResponse
-from gatekeeper.client.formats import Cell, Column, TextRole
-from gatekeeper.client.list_columns import spent_cell
-from gatekeeper.client.moments import moment
-from gatekeeper.client.spend_types import Spend, SpendRow, unpriced_text
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import timestamp
+from gatekeeper.client.spend import Spend, SpendRow, spent_cell, unpriced_text
 from gatekeeper.times import WEEKDAYS
 
 COMPARABLE = ("tag", "model", "key", "user", "none")
@@ -219,4 +218,4 @@ def print_notes(current: ApiResponse[Spend], before: ApiResponse[Spend], more: i
 
 
 def _span_text(spend: Spend) -> str:
-    return f"{moment(spend.since, 'seconds')} until {moment(spend.until, 'seconds')}"
+    return f"{timestamp(spend.since, 'seconds')} until {timestamp(spend.until, 'seconds')}"

@@ -8,9 +8,8 @@ from typing import TypeVar
 
 from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
 from gatekeeper.client import formats
-from gatekeeper.client.formats import Cell, Column, TextRole
-from gatekeeper.client.list_columns import share_cell, spent_cell
-from gatekeeper.client.spend_types import Spend, SpendRest, SpendRow
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.spend import Spend, SpendRest, SpendRow, share_cell, spent_cell
 
 T = TypeVar("T")
 

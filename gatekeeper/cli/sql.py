@@ -23,7 +23,7 @@ from gatekeeper.cli.conventions import (
 )
 from gatekeeper.cli.output import note_partial, print_json, print_note, print_table
 from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
-from gatekeeper.client.formats import Cell, Column, TextRole
+from gatekeeper.client.columns import Cell, Column, TextRole
 
 # Time limit of a query on the file itself, in seconds; a gateway has its own limit.
 QUERY_SECONDS = 300.0

@@ -14,7 +14,8 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 from rich.cells import cell_len
 
-from gatekeeper.client.formats import EMPTY, Cell, Column, sanitized
+from gatekeeper.client.columns import Cell, Column
+from gatekeeper.client.formats import EMPTY, sanitized
 
 T = TypeVar("T")
 

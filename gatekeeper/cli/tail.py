@@ -9,9 +9,9 @@ from collections.abc import Callable
 from gatekeeper.cli.output import print_note
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError, ServerError, Unreachable
+from gatekeeper.client.call_stream import SeenCalls, missed_calls
+from gatekeeper.client.call_types import CallFinished, CallStarted, StreamEvent, StreamGap
 from gatekeeper.client.formats import pluralized
-from gatekeeper.client.missed_calls import SeenCalls, missed_calls
-from gatekeeper.client.stream_events import CallFinished, CallStarted, StreamEvent, StreamGap
 
 Print = Callable[[CallFinished], None]
 

@@ -14,7 +14,7 @@ from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_ap
 from gatekeeper.cli.probes import Finding, trust_only
 from gatekeeper.cli.sql import Rows, query_file
 from gatekeeper.client.formats import pluralized
-from gatekeeper.client.spend_types import UnpricedModel
+from gatekeeper.client.spend import UnpricedModel
 from gatekeeper.data_dir import ANALYTICS_FILE
 
 if TYPE_CHECKING:

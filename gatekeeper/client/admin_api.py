@@ -1,46 +1,30 @@
 """The admin API as typed calls: one client for the terminal application and the command line.
 
 Every method returns an `ApiResponse` (the document raw and decoded) or raises an `ApiError`. `stream` yields
-events until the gateway ends it; `follow` reconnects, for as long as its listener permits.
+events until the gateway ends it; `listen` of `call_stream.py` reconnects.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
-from itertools import chain, repeat
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping
 from urllib.parse import quote
 
 import httpx2
 import msgspec
 
 from gatekeeper.client import api_errors
-from gatekeeper.client.account_api import AccountApi
-from gatekeeper.client.api_errors import ApiError, Unreachable
-from gatekeeper.client.api_types import (
-    ApiResponse,
-    CallDetail,
-    Calls,
-    FileLoan,
-    GatewayInfo,
-    Readiness,
-)
-from gatekeeper.client.audit_types import AuditPage
+from gatekeeper.client.api_types import ApiResponse, FileLoan, GatewayInfo, Models, Prices, Quote, Readiness
+from gatekeeper.client.audit import AuditPage
+from gatekeeper.client.call_types import CallDetail, Calls, StreamEvent, read_event
 from gatekeeper.client.connection import without_none
 from gatekeeper.client.key_api import KeyApi
-from gatekeeper.client.price_api import PriceApi
-from gatekeeper.client.spend_types import Spend
-from gatekeeper.client.stream_events import StreamEvent, read_event
+from gatekeeper.client.spend import Spend
 
 # The gateway sends a comment every 15 s at least: a longer silence is a dead connection.
 STREAM_TIMEOUT = httpx2.Timeout(20, connect=5)
-# Seconds before each retry; a gateway that restarts is back within the first few.
-RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)
 
 
-class Client(KeyApi, AccountApi, PriceApi):
+class Client(KeyApi):
     """All of it."""
 
     async def calls(
@@ -120,6 +104,18 @@ class Client(KeyApi, AccountApi, PriceApi):
         params = {"action": action, "key": key, "by": by, "since": since, "until": until}
         return await self._get("/audit", AuditPage, {**params, "limit": limit, "cursor": cursor})
 
+    async def prices(self) -> ApiResponse[Prices]:
+        """The price catalogue in force."""
+        return await self._get("/prices", Prices)
+
+    async def models(self) -> ApiResponse[Models]:
+        """The models of calls, and those with a price."""
+        return await self._get("/models", Models)
+
+    async def quote(self, question: Mapping[str, object]) -> ApiResponse[Quote]:
+        """What a call would cost, by the fields of `POST /prices/quote`."""
+        return await self._post("/prices/quote", Quote, question)
+
     async def sql(self, query: str, limit: int | None = None) -> ApiResponse[object]:
         """The rows of a read-only query."""
         return await self._post("/sql", object, without_none({"query": query, "limit": limit}))
@@ -159,52 +155,3 @@ class Client(KeyApi, AccountApi, PriceApi):
     async def root(self) -> ApiResponse[GatewayInfo]:
         """Name, version and mode of the gateway; needs no key."""
         return await self._get("/", GatewayInfo)
-
-
-class Listener(Protocol):
-    """Receives what `follow` reads from the stream."""
-
-    def connected(self) -> None:
-        """The stream is open: every call that ends from now on will be received."""
-        ...
-
-    def received(self, event: StreamEvent) -> None:
-        """The next event, in order."""
-        ...
-
-    def disconnected(self, error: ApiError, wait: float) -> None:
-        """The stream ended; the next attempt is in `wait` seconds, unless this raises the error."""
-        ...
-
-
-def backoff() -> Iterator[float]:
-    """Seconds to wait before each retry."""
-    return chain(RETRY_DELAYS, repeat(2 * RETRY_DELAYS[-1]))
-
-
-async def follow(client: Client, q: str | None, listener: Listener) -> None:
-    """Follows the stream indefinitely, reconnecting as needed, also after a restart of the gateway.
-
-    It resumes after the last event received, so that no event is lost or received twice; where the gateway
-    no longer has the events in between, it sends a `gap` event.
-    """
-    waits, last_id = backoff(), None
-
-    def opened() -> None:
-        nonlocal waits
-        waits = backoff()
-        listener.connected()
-
-    while True:
-        error: ApiError = Unreachable(f"The gateway at {client.url} has ended the connection.")
-        try:
-            async with aclosing(client.stream(q, last_id, opened)) as events:
-                async for event in events:
-                    # An event without an id cannot be resumed after.
-                    last_id = event.id or last_id
-                    listener.received(event)
-        except ApiError as caught:
-            error = caught
-        wait = next(waits)
-        listener.disconnected(error, wait)
-        await asyncio.sleep(wait)

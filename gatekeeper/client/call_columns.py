@@ -12,9 +12,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import OUTCOMES, call_state
-from gatekeeper.client.formats import GAP, MEDIUM, WIDE, Cell, Column, TextRole, cells, padded
+from gatekeeper.client.call_types import Call
+from gatekeeper.client.columns import GAP, MEDIUM, WIDE, Cell, Column, TextRole, cells, padded
 from gatekeeper.client.reasons import cause
 
 # For values that a call in flight does not have yet.

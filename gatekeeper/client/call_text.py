@@ -10,26 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from itertools import zip_longest
-from typing import cast
-
-from rich.cells import cell_len
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Call, CallDetail
-from gatekeeper.client.chain_text import chain_lines
-from gatekeeper.client.cost_text import INDENT, STACKED, Widths, cost_notes, cost_text
-from gatekeeper.client.formats import Cell, State, TextRole, padded
+from gatekeeper.client.call_types import Call, CallDetail
+from gatekeeper.client.columns import State, TextLine, TextRole, padded
+from gatekeeper.client.cost_text import INDENT, chain_lines, tokens_and_cost
 from gatekeeper.client.reasons import cause
-from gatekeeper.client.timing_text import timing
 
-TextLine = list[Cell]
 Moment = Callable[[datetime | None], str]
 """Shows a time."""
-
-# Cells of a text from which the cost stands beside the tokens, and between the two.
-WIDE, SIDE_GAP = 98, 2
-SIDE_TOKENS, SIDE_COST = Widths(16, 9), Widths(13, 9)
 
 # By outcome. Words have 5 cells at most, as the status column has 7 with the sign.
 OUTCOMES = {
@@ -44,6 +33,13 @@ OUTCOMES = {
 }
 # Outcomes that the HTTP status sent to the client already shows: it replaces the word.
 STATUS_OUTCOMES = frozenset({"ok", "refused", "upstream_error", "upstream_unreachable"})
+
+# Phases of a call's time, in order: texture, name, role.
+PHASES = (
+    ("▓", "gateway", TextRole.PENDING),
+    ("░", "waiting for Google", TextRole.DIM),
+    ("█", "streaming", TextRole.SUCCESS),
+)
 
 
 def call_state(call: Call, now: datetime) -> State:
@@ -143,73 +139,6 @@ def field_line(name: str, value: str, role: TextRole = TextRole.PLAIN) -> TextLi
     return [(INDENT, TextRole.PLAIN), (padded(name, 10, right=False), TextRole.DIM), (value, role)]
 
 
-def tokens_and_cost(call: CallDetail, width: int) -> tuple[list[TextLine], ...]:
-    """Tokens and cost, beside each other where both have room."""
-    right = cost(call, SIDE_COST)
-    for left in (tokens(call, SIDE_TOKENS), tokens(call, SIDE_TOKENS, notes=False)):
-        column = line_width(left) + SIDE_GAP
-        if width >= WIDE and left and right and column + line_width(right) <= width:
-            return (beside(left, right, column),)
-    return tokens(call), cost(call)
-
-
-def line_width(text: list[TextLine]) -> int:
-    return max((sum(cell_len(cell) for cell, _ in line) for line in text), default=0)
-
-
-def beside(left: list[TextLine], right: list[TextLine], column: int) -> list[TextLine]:
-    """Two texts as one, the second from a column on."""
-    text: list[TextLine] = []
-    for one, other in zip_longest(left, right, fillvalue=cast("TextLine", [])):
-        gap = " " * (column - line_width([one])) if other else ""
-        text.append([*one, (gap, TextRole.PLAIN), *other])
-    return text
-
-
-def tokens(call: CallDetail, widths: Widths = STACKED, notes: bool = True) -> list[TextLine]:
-    """Tokens by kind, as Google reported them; kinds that it did not report are left out. Then what is noted
-    of them."""
-    kinds = {
-        "prompt": (call.prompt_tokens, ""),
-        "of which cached": (call.cached_tokens, ""),
-        "output": (call.output_tokens, ""),
-        "thoughts": (call.thoughts_tokens, "counted as output"),
-        "tool prompts": (call.tool_tokens, ""),
-        "total": (call.total_tokens, "as reported by Google"),
-    }
-    known = [
-        row(name, formats.count(number), note if notes else "", widths)
-        for name, (number, note) in kinds.items()
-        if number is not None
-    ]
-    remarks = [title(call.usage_note)] if call.usage_note and call.usage_note not in cost_notes(call) else []
-    so_far = " so far" if call.outcome is None else ""
-    return [title(f"tokens{so_far}"), *known, *remarks] if known else []
-
-
-def title(text: str) -> TextLine:
-    return [(INDENT + text, TextRole.DIM)]
-
-
-def row(name: str, number: str, note: str, widths: Widths) -> TextLine:
-    """A name, a right-aligned number and a note."""
-    cells = [
-        (INDENT + padded(name, widths.name, right=False), TextRole.PLAIN),
-        (padded(number, widths.number, right=True), TextRole.PLAIN),
-    ]
-    return [*cells, (f"  {note}", TextRole.DIM)] if note else cells
-
-
-def cost(call: CallDetail, widths: Widths = STACKED) -> list[TextLine]:
-    """The arithmetic of the cost."""
-    # In flight the cost is not unknown, only not final.
-    if call.outcome is None and call.cost_usd is None:
-        return []
-    # Without tokens a note is about what else is charged: pictures, films, a result that is awaited.
-    note = None if tokens(call) or call.usage_note in cost_notes(call) else call.usage_note
-    return [*cost_text(call, widths), *([title(note)] if note else [])]
-
-
 def other_facts(call: CallDetail) -> list[TextLine]:
     """Finish reason, block reason, bytes, tier, client, upstream key and trace."""
     facts = {
@@ -234,3 +163,57 @@ def byte_counts(call: CallDetail) -> str:
         up, down = up or None, down or None
     until = " so far" if call.outcome is None else ""
     return f"{formats.size(up)} up, {formats.size(down)} down{until}"
+
+
+def phases(call: CallDetail) -> list[float | None]:
+    """Milliseconds in the gateway, waiting for Google's first byte, and from there to the last."""
+    first, own, total = call.first_byte_ms, call.gateway_ms, call.duration_ms
+    waiting = max(first - own, 0) if first is not None and own is not None else None
+    streaming = max(total - first, 0) if total is not None and first is not None else None
+    return [own, waiting, streaming]
+
+
+def timing(call: CallDetail, width: int) -> list[TextLine]:
+    """A bar of the phases in proportion, and their durations."""
+    if call.duration_ms is None:
+        return running(call) if call.outcome is None else []
+    room = width - 2 * len(INDENT)
+    bar: TextLine = [(INDENT, TextRole.PLAIN)]
+    parts: list[TextLine] = []
+    for (texture, name, role), part in zip(PHASES, phases(call), strict=True):
+        # A phase that there was not: Google was not asked, or had sent all at once.
+        if part:
+            # A texture for each, so that they differ without colour too.
+            bar.append((texture * phase_width(part, call.duration_ms, room), role))
+            spent = (formats.duration(part), TextRole.PLAIN)
+            parts.append([(f"{texture} ", role), (f"{name} ", TextRole.DIM), spent])
+    parts.append([("total ", TextRole.DIM), (formats.duration(call.duration_ms), TextRole.PLAIN)])
+    legend = joined(parts, width)
+    return [bar, legend] if len(bar) > 1 else [legend]
+
+
+def joined(parts: list[TextLine], width: int) -> TextLine:
+    """The parts in one line, as far apart as `width` permits."""
+    used = len(INDENT) + sum(len(text) for part in parts for text, _ in part)
+    gap = max(min(3, (width - used) // max(len(parts) - 1, 1)), 1)
+    line: TextLine = [(INDENT, TextRole.PLAIN)]
+    for number, part in enumerate(parts):
+        line += [*([(" " * gap, TextRole.PLAIN)] if number else []), *part]
+    return line
+
+
+def running(call: CallDetail) -> list[TextLine]:
+    """The known times of a call in flight."""
+    if call.first_byte_ms is None:
+        return [[(f"{INDENT}no byte of the response yet", TextRole.PENDING)]]
+    own, waited, _ = phases(call)
+    known = ((PHASES[0], own), (PHASES[1], waited))
+    parts = [f"{name} {formats.duration(part)}" for (_, name, _), part in known if part is not None]
+    first = f"first byte after {formats.duration(call.first_byte_ms)}"
+    return [[(f"{INDENT}{'   '.join([first, *parts])}   still streaming", TextRole.PENDING)]]
+
+
+def phase_width(part: float, whole: float, room: int) -> int:
+    """Cells for a phase, at least one."""
+    # One cell for each phase is reserved, as each may be rounded up.
+    return max(round(part / whole * (room - len(PHASES))), 1) if part > 0 and whole > 0 else 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping, MutableMapping
+from contextlib import contextmanager
 from ssl import SSLContext
-from typing import Self, TypeVar
+from types import ModuleType
+from typing import Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -13,7 +16,6 @@ import msgspec
 
 from gatekeeper.client import api_errors
 from gatekeeper.client.api_types import ApiResponse
-from gatekeeper.client.transport import load_transport
 
 T = TypeVar("T")
 Params = Mapping[str, str | int | None]
@@ -22,6 +24,8 @@ TIMEOUT = httpx2.Timeout(30, connect=5)
 # SDKs need it after the address, so that people also append it here.
 GEMINI = "/gemini"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# What httpx2's transport loads beside itself, and this client does without.
+UNUSED = ("trio", "h2")
 
 
 class Connection:
@@ -115,3 +119,24 @@ def address_host(url: str) -> str:
 def without_none(params: Params) -> dict[str, str | int]:
     """The parameters without those that are None."""
     return {name: value for name, value in params.items() if value is not None}
+
+
+@contextmanager
+def hidden(*names: str) -> Generator[None]:
+    """Importing these modules fails as if they were not installed; those that are loaded stay."""
+    # None in `sys.modules` has this meaning to Python.
+    modules = cast("MutableMapping[str, ModuleType | None]", sys.modules)
+    blocked = [name for name in names if name not in modules]
+    modules.update(dict.fromkeys(blocked))
+    try:
+        yield
+    finally:
+        for name in blocked:
+            del modules[name]
+
+
+def load_transport() -> None:
+    """Loads httpx2's transport, once, but not trio and h2, which it would load where they are installed: a
+    fifth of the start of every client command. The client runs on asyncio and speaks HTTP/1.1."""
+    with hidden(*UNUSED):
+        import httpcore2  # noqa: F401  # pyright: ignore[reportUnusedImport]

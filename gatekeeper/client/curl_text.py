@@ -10,7 +10,7 @@ import shlex
 
 import msgspec
 
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_types import Call
 from gatekeeper.client.formats import sanitized
 
 KEY = '"x-goog-api-key: $GATEKEEPER_KEY"'

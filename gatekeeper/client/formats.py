@@ -1,21 +1,16 @@
-"""How values are formatted, styled and put in columns, for terminal application and command line.
+"""How values are formatted, for terminal application and command line.
 
 Pure: values in, text out; what depends on the clock takes it as an argument. Money is Decimal throughout and
 is rounded here only, half even, to the significant digits. None is unknown: `?` for money, `–` for counts.
-Local time is that of the machine that shows it. A `Column` turns a row into text with a role; `column_widths`
-distributes the width, `cells` pads.
+Local time is that of the machine that shows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from enum import StrEnum
-from typing import Generic, TypeVar
-
-from rich.cells import cell_len, set_cell_size
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -211,85 +206,24 @@ def bar(fraction: float, width: int) -> str:
     return ("█" * full + EIGHTHS[rest].strip()).ljust(width)
 
 
-class TextRole(StrEnum):
-    """The meaning of a text; each has a style in the theme."""
-
-    PLAIN = "plain"
-    DIM = "dim"
-    ACCENT = "accent"
-    SUCCESS = "success"
-    PENDING = "pending"
-    WARNING = "warning"
-    ERROR = "error"
+def timestamp(at: datetime | None, timespec: str = "milliseconds") -> str:
+    """A time in this machine's zone, in a form that `--since` and others read back as the same time:
+    `2026-11-24 14:07:21.418+01:00`."""
+    if at is None:
+        return EMPTY
+    return at.astimezone().isoformat(" ", timespec).replace("+00:00", "Z")
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """`word` fits into a column, `meaning` is its explanation on the detail screen."""
-
-    sign: str
-    word: str
-    role: TextRole
-    meaning: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.sign} {self.word}"
+def short_moment(at: datetime | None, now: datetime) -> str:
+    """The time of day if that is today, else the day and the minute: `14:07:21`, `24 Nov 14:07`."""
+    if at is None:
+        return EMPTY
+    local = at.astimezone()
+    return clock(at) if local.date() == now.date() else f"{day(at)} {local:%H:%M}"
 
 
-Cell = tuple[str, TextRole]
-# Cells between two columns.
-GAP = 1
-# Widths of the screen, in cells, from which lists show more columns.
-MEDIUM, WIDE = 120, 160
-
-
-@dataclass(frozen=True, slots=True)
-class Column(Generic[T]):
-    """`width` is the minimum; the rest of a line is distributed by `stretch`."""
-
-    title: str
-    width: int
-    cell: Callable[[T], Cell]
-    stretch: int = 0
-    right: bool = False
-
-
-def column_widths(columns: Sequence[Column[T]], width: int) -> list[int]:
-    """The width of each column, so that columns and gaps fill `width` if any column stretches."""
-    widths = [column.width for column in columns]
-    spare = width - sum(widths) - GAP * (len(columns) - 1)
-    shares = sum(column.stretch for column in columns)
-    for number, column in enumerate(columns):
-        if spare > 0 and column.stretch:
-            part = spare * column.stretch // shares
-            widths[number] += part
-            spare, shares = spare - part, shares - column.stretch
-    return widths
-
-
-def padded(text: str, width: int, right: bool) -> str:
-    """The text in exactly `width` cells; truncated with `…`."""
-    text = sanitized(text)
-    length = cell_len(text)
-    if length > width:
-        text = text.rstrip()
-        length = cell_len(text)
-    if length > width:
-        return set_cell_size(text, max(width - 1, 0)) + "…"[:width]
-    return " " * (width - length) + text if right else text + " " * (width - length)
-
-
-def cells(columns: Sequence[Column[T]], widths: Sequence[int], row: T) -> list[Cell]:
-    """The padded cells of a row, each but the last followed by the gap."""
-    line: list[Cell] = []
-    for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
-        text, role = column.cell(row)
-        gap = " " * GAP if number < len(columns) - 1 else ""
-        line.append((padded(text, width, column.right) + gap, role))
-    return line
-
-
-def header_row(columns: Sequence[Column[T]], widths: Sequence[int]) -> str:
-    """The line of column titles."""
-    pairs = zip(columns, widths, strict=True)
-    return (" " * GAP).join(padded(column.title, width, column.right) for column, width in pairs)
+def plain_moment(at: datetime, now: datetime) -> str:
+    """The day and the minute, for people: `1 Dec 00:00`, of another year `1 Dec 2027 00:00`."""
+    local = at.astimezone()
+    year = "" if local.year == now.astimezone().year else f" {local.year}"
+    return f"{day(at)}{year} {local:%H:%M}"

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import GoogleKey, Key, Readiness
-from gatekeeper.client.formats import TextRole, percent, pluralized, share
-from gatekeeper.client.list_columns import NEAR_LIMIT, budget_used
-from gatekeeper.client.spend_types import Spend, SpendRow, unpriced_text
+from gatekeeper.client.api_types import GoogleKey, Readiness
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.formats import percent, pluralized, share
+from gatekeeper.client.key_text import NEAR_LIMIT, budget_used
+from gatekeeper.client.key_types import Key
+from gatekeeper.client.spend import Spend, SpendRow, unpriced_text
 
 # Google keys that calls are made with.
 WELL = ("ok", "full")

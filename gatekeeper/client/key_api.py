@@ -1,17 +1,27 @@
-"""The admin API's routes for virtual keys."""
+"""The admin API's routes for virtual keys, and for groups of keys and end users, which are alike."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gatekeeper.client.api_types import ApiResponse, KeyInfo, Keys, MadeKeys, NewKey
+from gatekeeper.client.api_types import ApiResponse
 from gatekeeper.client.connection import Connection
-from gatekeeper.client.explain_types import Explanation
-from gatekeeper.client.import_types import Imported
+from gatekeeper.client.key_types import (
+    NAME_FIELDS,
+    AccountKind,
+    AccountPage,
+    Explanation,
+    Imported,
+    KeyInfo,
+    Keys,
+    LimitedAccount,
+    MadeKeys,
+    NewKey,
+)
 
 
 class KeyApi(Connection):
-    """`/key/…`."""
+    """`/key/…`, `/group/…`, `/user/…` and `/import`."""
 
     async def keys(
         self,
@@ -68,6 +78,22 @@ class KeyApi(Connection):
     async def import_all(self, lists: Mapping[str, object], *, dry_run: bool) -> ApiResponse[Imported]:
         """Imports the `keys`, `groups` and `users` of another gateway, all of them or none."""
         return await self._post("/import", Imported, {**lists, "dry_run": dry_run})
+
+    async def account_list(
+        self, kind: AccountKind, q: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> ApiResponse[AccountPage]:
+        """By name; `q` is a text in it."""
+        return await self._get(f"/{kind}/list", AccountPage, {"q": q, "limit": limit, "cursor": cursor})
+
+    async def account_info(self, kind: AccountKind, name: str) -> ApiResponse[LimitedAccount]:
+        """One of them."""
+        return await self._get(f"/{kind}/info", LimitedAccount, {NAME_FIELDS[kind]: name})
+
+    async def account_change(
+        self, kind: AccountKind, verb: str, name: str, fields: Mapping[str, object]
+    ) -> ApiResponse[LimitedAccount]:
+        """`verb`: generate, update, block, unblock or delete, with the fields that it takes."""
+        return await self._post(f"/{kind}/{verb}", LimitedAccount, {NAME_FIELDS[kind]: name, **fields})
 
 
 def key_selector(keys: tuple[str, ...]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_types import Call
 
 # Cells of the longest words, so that a column can have room for all of them.
 WORDS_WIDTH = 23

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.client.moments import moment
+from gatekeeper.client.formats import timestamp
 from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import parse_time
 
@@ -141,7 +141,7 @@ STREAMS = [
 
 
 def test_tail_goes_on_where_it_broke(on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.call_stream.RETRY_DELAYS", (0.01,))
     gateway.answers = {"GET /calls/stream": list(STREAMS), "GET /calls": {"calls": [], "next_cursor": None}}
     ended = on("calls", "tail", "--query", "status:>0")
     head, first, second = ended.out.splitlines()
@@ -166,7 +166,7 @@ def test_tail_goes_on_after_a_restart_of_the_gateway(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then nobody knows how many events were missed."""
-    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.call_stream.RETRY_DELAYS", (0.01,))
     anew = event(1, "gap", {"missed": None}) + event(2, "call.finished", REFUSED)
     ledger = {"calls": [REFUSED, CALL], "next_cursor": None}
     streams = [event(7, "call.started", REFUSED) + event(8, "call.finished", CALL), anew, (401, {})]
@@ -183,7 +183,7 @@ def test_tail_prints_from_the_ledger_what_it_missed(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also calls that the killed gateway had in flight; not those of before, and none a second time."""
-    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.call_stream.RETRY_DELAYS", (0.01,))
     later = {**CALL, "id": f"f{CALL['id'][1:]}"}
     started, killed = {**REFUSED, "outcome": None}, {**REFUSED, "outcome": "interrupted"}
     before = {**CALL, "id": f"0{CALL['id'][1:]}"}
@@ -199,7 +199,7 @@ def test_tail_prints_from_the_ledger_what_it_missed(
 def test_tail_says_where_what_it_missed_cannot_be_read(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.call_stream.RETRY_DELAYS", (0.01,))
     streams = [event(8, "call.finished", CALL), event(1, "gap", {"missed": None}), (401, {})]
     gateway.answers = {"GET /calls/stream": streams, "GET /calls": (500, {"detail": "The disk is full."})}
     told = on("calls", "tail").err
@@ -211,7 +211,7 @@ def test_tail_says_where_what_it_missed_cannot_be_read(
 def test_tail_as_json_is_one_finished_call_a_line(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.call_stream.RETRY_DELAYS", (0.01,))
     gateway.answers = {"GET /calls/stream": list(STREAMS), "GET /calls": {"calls": [], "next_cursor": None}}
     lines = on("calls", "tail", "--json").out.splitlines()
     assert [json.loads(line) for line in lines] == [CALL, REFUSED]
@@ -379,7 +379,7 @@ def test_a_time_that_is_shown_is_read_back_as_the_same(zone: str, at: datetime) 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TZ", zone)
         time.tzset()
-        shown = moment(at, "auto")
+        shown = timestamp(at, "auto")
     time.tzset()
     assert parse_time(shown, datetime(2026, 11, 24, tzinfo=UTC)) == at
 

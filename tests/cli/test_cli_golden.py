@@ -110,7 +110,7 @@ LOCAL = ("prices", "config", "init")
 @pytest.fixture(autouse=True)
 def at_a_fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(WIDTH))
-    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.call_stream.RETRY_DELAYS", (0.01,))
     for name, module in list(sys.modules.items()):
         if name.startswith("gatekeeper.") and hasattr(module, "local_now"):
             monkeypatch.setattr(module, "local_now", lambda: answers.NOW)

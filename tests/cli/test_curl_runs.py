@@ -11,7 +11,7 @@ import msgspec
 import trio
 from rig.process import serving
 
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_types import Call
 from gatekeeper.client.curl_text import curl_command
 
 FLASH, VERSION = "gemini-2.5-flash", "/v1beta"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from gatekeeper.cli.table_layout import FIRST_TO_GO, GAP, TableColumn, lay_out
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.columns import TextRole
 
 Row = tuple[str, ...]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.client.api_types import Call, CallDetail, ChainTotal
 from gatekeeper.client.call_text import call_text
-from gatekeeper.client.chain_text import chain_lines
+from gatekeeper.client.call_types import Call, CallDetail, ChainTotal
+from gatekeeper.client.cost_text import chain_lines
 
 IDS = [f"01a20dab-04ca-7c40-9d0a-5f1d9c1c000{number}" for number in range(3)]
 COSTS = (Decimal("0.1"), Decimal("0.25"), Decimal("0.000000000001"))

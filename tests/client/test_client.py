@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from rig.cases import cases
 
-from gatekeeper.client import api_errors, api_types, stream_events
+from gatekeeper.client import api_errors, call_types
 from gatekeeper.client.admin_api import Client
 
 SECRET = "sk-master-0123456789"
@@ -81,7 +81,7 @@ def test_unknown_fields_are_left_out_and_missing_ones_are_none(gateway):
     answer, _ = ask(
         gateway, {"GET /calls": {"calls": [{"id": "x", "novel": [1]}]}}, lambda client: client.calls()
     )
-    assert answer.value == api_types.Calls(calls=(api_types.Call(id="x"),))
+    assert answer.value == call_types.Calls(calls=(call_types.Call(id="x"),))
 
 
 POSTS = [
@@ -265,11 +265,11 @@ def test_a_stream_is_resumed_and_gives_typed_events(gateway):
     events, asked = stream(gateway, publish_all, 5, q="tag:a", last_event_id="0")
     assert (asked.query, asked.headers["last-event-id"]) == ({"q": "tag:a"}, "0")
     assert [type(event) for event in events] == [
-        stream_events.CallStarted,
-        stream_events.CallFinished,
-        stream_events.CallAmended,
-        stream_events.StreamGap,
-        stream_events.StreamTick,
+        call_types.CallStarted,
+        call_types.CallFinished,
+        call_types.CallAmended,
+        call_types.StreamGap,
+        call_types.StreamTick,
     ]
     assert [event.id for event in events] == ["1", "2", "3", "5", "6"]
     assert events[1].value.cost_usd == Decimal("0.1")
@@ -279,7 +279,7 @@ def test_a_stream_is_resumed_and_gives_typed_events(gateway):
 
 def test_a_stream_resumes_after_the_last_event(gateway):
     events, _ = stream(gateway, publish_all, 1, last_event_id="5")
-    assert isinstance(events[0], stream_events.StreamTick)
+    assert isinstance(events[0], call_types.StreamTick)
 
 
 def test_opening_a_stream_is_told_before_any_event(gateway):

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from rig.cases import cases
 
-from gatekeeper.client.api_types import CallDetail, Cost, CostLine
-from gatekeeper.client.call_text import cost, tokens
-from gatekeeper.client.cost_text import cost_text, quantity
+from gatekeeper.client.api_types import Cost, CostLine
+from gatekeeper.client.call_types import CallDetail
+from gatekeeper.client.cost_text import cost_lines, cost_text, quantity, token_lines
 from gatekeeper.pricing.units import UNITS
 
 
@@ -104,5 +104,5 @@ PENDING, PARTIAL = "the charge is pending: batches/b will tell it", "the respons
     ],
 )
 def test_a_note_is_read_once_where_it_belongs(call: CallDetail, said: list[str]) -> None:
-    lines = ["".join(text for text, _ in line).strip() for line in [*tokens(call), *cost(call)]]
+    lines = ["".join(text for text, _ in line).strip() for line in [*token_lines(call), *cost_lines(call)]]
     assert [line if line in said else line.split()[0] for line in lines] == said

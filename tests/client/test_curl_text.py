@@ -7,7 +7,7 @@ import shlex
 import pytest
 from rig.cases import cases
 
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_types import Call
 from gatekeeper.client.curl_text import curl_command
 
 URL = "http://127.0.0.1:4000"

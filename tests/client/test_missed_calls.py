@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.client.api_types import Call
-from gatekeeper.client.missed_calls import SeenCalls, first_id, id_before, id_term, in_parts, joined
+from gatekeeper.client.call_stream import SeenCalls, first_id, id_before, id_term, in_parts, joined
+from gatekeeper.client.call_types import Call
 
 BEGAN = 1_764_000_000.0  # seconds since 1970
 # Calls from a minute before it began to follow to a minute after.

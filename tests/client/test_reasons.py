@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.cells import cell_len
 from rig.cases import cases
 
-from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_columns import call_cells, call_columns
-from gatekeeper.client.formats import column_widths, local_now
+from gatekeeper.client.call_types import Call
+from gatekeeper.client.columns import column_widths
+from gatekeeper.client.formats import local_now
 from gatekeeper.client.reasons import GATEWAY_REASONS, GOOGLE_REASONS, OUTCOMES, WORDS_WIDTH, cause
 from gatekeeper.ledger.call import Outcome
 from gatekeeper.refusals import Reason

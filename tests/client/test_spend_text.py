@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rig.cases import cases
 
-from gatekeeper.client.spend_types import Spend, SpendRow, UnpricedModel, unpriced_text
+from gatekeeper.client.spend import Spend, SpendRow, UnpricedModel, unpriced_text
 
 MODELS = tuple(UnpricedModel(f"gemini-{n}", 1000 - n) for n in range(7))
 

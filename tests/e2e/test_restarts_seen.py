@@ -102,7 +102,7 @@ def outcomes(lines: Any) -> dict[str, str | None]:
 
 
 def test_ten_kills_lose_and_double_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.02,))
+    monkeypatch.setattr("gatekeeper.client.call_stream.RETRY_DELAYS", (0.02,))
     asyncio.run(run(Restarted(tmp_path)))
 
 

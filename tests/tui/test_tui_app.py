@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from gatekeeper.client.admin_api import Client, backoff
+from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import BadRequest, Unreachable
+from gatekeeper.client.call_stream import backoff
 from tui import session
 from tui.app import GatekeeperApp
 from tui.session import Connected, Disconnected, EventsReceived

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rig.examples import examples
 
 from gatekeeper.client.formats import LEVELS
-from gatekeeper.client.spend_types import Spend, SpendRow
+from gatekeeper.client.spend import Spend, SpendRow
 from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, cells, chart_edges, eighths, whole_cell_edges
 from tui.spend import periods
 from tui.spend.periods import ROLLING, Interval

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.client.api_types import Key
+from gatekeeper.client.key_types import Key
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.times import to_micros

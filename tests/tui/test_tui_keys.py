@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from gatekeeper.client.api_types import NewKey
+from gatekeeper.client.key_types import NewKey
 from tui import terminal
 from tui.screens.secret_dialog import save_secret
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_types import Call
 from tui.line_buffer import LineBuffer, day_of
 
 IDS = [f"0193f2c4-{number:04x}" for number in range(30)]

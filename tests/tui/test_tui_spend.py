@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from rig import spend_sample
 
-from gatekeeper.client.spend_types import Spend, SpendRow
+from gatekeeper.client.spend import Spend, SpendRow
 from gatekeeper.ledger import call as ledger_call
 from gatekeeper.ledger import filters
 from tui.spend import periods

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.client.api_types import Call, CallDetail, Cost, Key
+from gatekeeper.client.api_types import Cost
 from gatekeeper.client.call_columns import call_columns, cost_cell
-from gatekeeper.client.call_text import OUTCOMES, byte_counts, call_state, call_text
-from gatekeeper.client.formats import Column, TextRole, cells, column_widths, header_row, padded, pluralized
-from gatekeeper.client.list_columns import key_columns, key_state
-from gatekeeper.client.spend_types import Spend, SpendRow
-from gatekeeper.client.timing_text import timing
+from gatekeeper.client.call_text import OUTCOMES, byte_counts, call_state, call_text, timing
+from gatekeeper.client.call_types import Call, CallDetail
+from gatekeeper.client.columns import Column, TextRole, cells, column_widths, header_row, padded
+from gatekeeper.client.formats import pluralized
+from gatekeeper.client.key_text import key_columns, key_state
+from gatekeeper.client.key_types import Key
+from gatekeeper.client.spend import Spend, SpendRow
 from tui.spend.columns import change_share_cell, compared_columns, share_cell, spend_columns
 from tui.spend.periods import Interval
 from tui.spend.ranking import Line, Ranking

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from textual.content import Content
 
-from gatekeeper.client.account_types import NAME_FIELDS, Kind, LimitedAccount
-from gatekeeper.client.api_types import Key
+from gatekeeper.client.key_types import NAME_FIELDS, AccountKind, Key, LimitedAccount
 from tui.key_fields import ACCOUNT_FIELDS, Field, read_text
 from tui.screens.dialog import Confirm, TypeToConfirm
 from tui.screens.key_actions import KeyAction, edited_text
@@ -22,13 +21,13 @@ COMMAND = "gatekeeper {kind}s {verb}"
 class NewAccountDialog(KeyForm[LimitedAccount | None]):
     """Gives limits to a name."""
 
-    def __init__(self, kind: Kind, session: Session) -> None:
+    def __init__(self, kind: AccountKind, session: Session) -> None:
         name = Field(
             NAME_FIELDS[kind], "name", "of calls and keys that name it", read_name, read_text, "no name"
         )
         fields = dict.fromkeys((name, *ACCOUNT_FIELDS), "")
         super().__init__(fields, session.clock, "create", COMMAND.format(kind=kind, verb="create"))
-        self._kind: Kind = kind
+        self._kind: AccountKind = kind
         self._client = session.client
 
     def _title(self) -> Content:
@@ -43,13 +42,13 @@ def read_name(account: Key) -> str:
     return account.label
 
 
-async def create_account(kind: Kind, app: ClipboardApp, session: Session) -> str | None:
+async def create_account(kind: AccountKind, app: ClipboardApp, session: Session) -> str | None:
     """Gives limits to a name that has none."""
     made = await app.push_screen_wait(NewAccountDialog(kind, session))
     return f"{made.label} has limits" if made else None
 
 
-def account_actions(kind: Kind) -> Mapping[str, KeyAction]:
+def account_actions(kind: AccountKind) -> Mapping[str, KeyAction]:
     """What can be done with one of this kind."""
 
     async def edit(app: ClipboardApp, session: Session, account: Key) -> str | None:

@@ -9,8 +9,7 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from gatekeeper.client.audit_text import changed_thing
-from gatekeeper.client.audit_types import AuditChange
+from gatekeeper.client.audit import AuditChange, changed_thing
 from tui.audit_columns import entry_lines
 from tui.screens.detail_screen import DetailScreen
 from tui.session import Session

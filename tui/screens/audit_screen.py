@@ -14,9 +14,8 @@ from textual.content import Content
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError, BadRequest
-from gatekeeper.client.audit_text import changed_thing
-from gatekeeper.client.audit_types import AuditChange, AuditPage
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.audit import AuditChange, AuditPage, changed_thing
+from gatekeeper.client.columns import TextRole
 from tui import audit_export
 from tui.audit_columns import audit_columns
 from tui.audit_filter import AuditFilterError, AuditRequest, parse, problem_at

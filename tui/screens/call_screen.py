@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from gatekeeper.client.api_errors import ApiError, Unreachable
-from gatekeeper.client.api_types import CallDetail
 from gatekeeper.client.call_text import call_text
+from gatekeeper.client.call_types import CallDetail
+from gatekeeper.client.columns import TextRole
 from gatekeeper.client.curl_text import curl_command
-from gatekeeper.client.formats import TextRole
 from tui.quote_fields import texts_of
 from tui.screens.detail_screen import DetailScreen
 from tui.screens.quote_dialog import QuoteDialog

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.columns import TextRole
 from tui.terminal import StyledOnce
 from tui.widgets.frame import Footer
 

@@ -14,7 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.formats import TextRole, sanitized
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.formats import sanitized
 from tui.bindings import key_of_label
 from tui.terminal import StyledOnce, clickable, styled_text, update
 

@@ -12,9 +12,8 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.call_export import FORMATS, CallLines
+from gatekeeper.client.call_pages import FORMATS, CallLines, read_page
 from gatekeeper.client.formats import pluralized
-from gatekeeper.client.raw_calls import read_page
 from tui.export_file import new_file, suggested_name
 from tui.screens.dialog import Dialog, key_help
 from tui.session import Session

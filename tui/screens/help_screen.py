@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from gatekeeper.client.formats import Cell, TextRole
+from gatekeeper.client.columns import Cell, TextRole
 from tui.bindings import Scope, key_label, keys_by_name
 from tui.screens.dialog import ScrolledDialog
 from tui.terminal import lines

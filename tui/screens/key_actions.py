@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Key
-from gatekeeper.client.moments import moment
+from gatekeeper.client.formats import timestamp
+from gatekeeper.client.key_types import Key
 from tui.key_fields import FIELDS
 from tui.screens.dialog import Confirm, TypeToConfirm
 from tui.screens.key_form import EditDialog, NewKeyDialog
@@ -62,7 +62,7 @@ async def end_grace(app: ClipboardApp, session: Session, key: Key) -> str | None
     if not has_old_secret(key, session.clock()):
         return f"{key.label} has no old secret that works"
     question = f"Refuse the old secret of {key.label}?"
-    until = f"{key.previous_key_name} works until {moment(key.previous_expires, 'minutes')}."
+    until = f"{key.previous_key_name} works until {timestamp(key.previous_expires, 'minutes')}."
     # Whoever uses it still is about to fail.
     used = (
         f" Its last use: {formats.ago(key.previous_used_at, session.clock())}."

@@ -10,11 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Grid, VerticalScroll
 from textual.widgets import Static
 
-from gatekeeper.client.account_types import LimitedAccount
-from gatekeeper.client.api_types import Key
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.formats import plain_moment
 from gatekeeper.client.key_text import key_details
-from gatekeeper.client.moments import plain_moment
+from gatekeeper.client.key_types import Key, LimitedAccount
 from tui.screens.dialog import ScrolledDialog, key_help
 from tui.terminal import styled_text
 

@@ -15,9 +15,9 @@ from textual.widgets import Input, Label, Static
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import Key, NewKey
-from gatekeeper.client.formats import TextRole
-from gatekeeper.client.list_columns import budget_cell
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.key_text import budget_cell
+from gatekeeper.client.key_types import Key, NewKey
 from tui.key_fields import FIELDS, Field, Unreadable, read_changes, texts_of
 from tui.screens.dialog import ChangeDialog, key_help
 from tui.terminal import styled_text, update

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gatekeeper.client.account_types import Kind, LimitedAccount
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.api_types import Key
-from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole
-from gatekeeper.client.list_columns import key_columns
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import EMPTY
+from gatekeeper.client.key_text import key_columns
+from gatekeeper.client.key_types import AccountKind, Key, LimitedAccount
 from tui.key_list import BY_NAME, ORDERS, KeyList, Order, load_accounts, load_keys
 from tui.screens.account_actions import account_actions, create_account
 from tui.screens.key_actions import KEY_ACTIONS, KeyAction, new_key
@@ -28,7 +28,7 @@ class KeyView:
     noun: str
     hint: str
     first: str
-    kind: Kind | None
+    kind: AccountKind | None
     orders: tuple[Order, ...]
     load: Callable[[Client, str, Order, int], Awaitable[KeyList]]
     columns: Columns
@@ -36,7 +36,7 @@ class KeyView:
     actions: Mapping[str, KeyAction]
 
 
-def account_view(kind: Kind, noun: str) -> KeyView:
+def account_view(kind: AccountKind, noun: str) -> KeyView:
     async def load(client: Client, q: str, _order: Order, wanted: int) -> KeyList:
         return await load_accounts(client, kind, q, wanted)
 
@@ -60,7 +60,9 @@ def account_view(kind: Kind, noun: str) -> KeyView:
     )
 
 
-def account_columns(kind: Kind, noun: str, width: int, now: Callable[[], datetime]) -> list[Column[Key]]:
+def account_columns(
+    kind: AccountKind, noun: str, width: int, now: Callable[[], datetime]
+) -> list[Column[Key]]:
     """Those of keys that they have too; of a group also how many keys name it."""
     name, *others = (column for column in key_columns(width, now) if column.title not in KEYS_ONLY_COLUMNS)
     keys = [Column("keys", 5, keys_cell, right=True)] if kind == "group" else []

@@ -12,8 +12,9 @@ from textual.content import Content
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import GoogleKey, Key
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.api_types import GoogleKey
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.key_types import Key
 from tui.key_list import ORDERS, PAGE, KeyList
 from tui.screens.call_screen import CallScreen
 from tui.screens.key_details import KeyDetails

@@ -13,10 +13,9 @@ from textual.widgets import Static
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_types import Call, CallFinished
+from gatekeeper.client.columns import TextRole
 from gatekeeper.client.curl_text import curl_command
-from gatekeeper.client.formats import TextRole
-from gatekeeper.client.stream_events import CallFinished
 from tui.call_totals import MIN_SECONDS, CallTotals, totals_text
 from tui.screens.call_screen import CallScreen
 from tui.screens.export_calls import ExportCalls

@@ -19,7 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from gatekeeper.client.api_errors import ApiError, BadRequest
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.columns import TextRole
 from tui.session import Session, Tab
 from tui.terminal import StyledOnce, styled_text, update
 from tui.widgets.filter_line import FilterLine

@@ -18,10 +18,10 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import Key
-from gatekeeper.client.formats import Cell, TextRole
+from gatekeeper.client.columns import Cell, TextRole
 from gatekeeper.client.health_text import Finding, findings
-from gatekeeper.client.spend_types import UNPRICED, SpendRow
+from gatekeeper.client.key_types import Key
+from gatekeeper.client.spend import UNPRICED, SpendRow
 from tui.overview import PERIODS, TOPS, OverviewData, OverviewRequest, load_health, load_overview
 from tui.overview_text import budget_columns, comparison_line, hour_charts, top_columns, verdict
 from tui.screens.dialog import ScrolledDialog

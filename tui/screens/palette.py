@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from gatekeeper.client.formats import Cell, Column, TextRole
+from gatekeeper.client.columns import Cell, Column, TextRole
 from tui.screens.dialog import Dialog, key_help
 from tui.widgets.rows import Table
 

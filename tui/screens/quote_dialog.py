@@ -15,9 +15,9 @@ from textual.widgets import Input, Label, Static
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.formats import TextRole
-from gatekeeper.client.price_types import Quote
-from gatekeeper.client.quote_text import quote_text
+from gatekeeper.client.api_types import Quote
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.cost_text import quote_text
 from tui.quote_fields import FIELDS, TIERS, WORDS, completion, question
 from tui.screens.dialog import Dialog, key_help
 from tui.terminal import lines, styled_text, update

@@ -10,9 +10,9 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Label, Static
 
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.api_types import Key, NewKey
-from gatekeeper.client.formats import TextRole
-from gatekeeper.client.moments import moment
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.formats import timestamp
+from gatekeeper.client.key_types import Key, NewKey
 from tui.screens.dialog import ChangeDialog, key_help
 from tui.terminal import styled_text
 
@@ -76,5 +76,5 @@ def has_old_secret(key: Key, now: datetime) -> bool:
 def old_secret_text(before: Key, after: Key) -> str:
     """What has become of the secret that was replaced."""
     if after.previous_expires:
-        return f"The old one ({before.key_name}) works until {moment(after.previous_expires, 'minutes')}."
+        return f"The old one ({before.key_name}) works until {timestamp(after.previous_expires, 'minutes')}."
     return f"The old one ({before.key_name}) is refused from now on."

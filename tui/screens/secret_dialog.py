@@ -14,7 +14,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from gatekeeper.client.api_types import NewKey
+from gatekeeper.client.key_types import NewKey
 from tui.screens.dialog import Dialog, key_help
 from tui.terminal import ClipboardApp, styled_text
 

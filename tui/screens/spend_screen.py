@@ -13,8 +13,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.formats import TextRole
-from gatekeeper.client.spend_types import UNPRICED
+from gatekeeper.client.columns import TextRole
+from gatekeeper.client.spend import UNPRICED
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.range_dialog import RangeDialog
 from tui.session import Session, Tab

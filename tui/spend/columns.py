@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from gatekeeper.client import formats
-from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, TextRole
-from gatekeeper.client.list_columns import SUM_PLACES, spent_cell
-from gatekeeper.client.spend_types import SpendRow
+from gatekeeper.client.columns import MEDIUM, WIDE, Cell, Column, TextRole
+from gatekeeper.client.spend import SUM_PLACES, SpendRow, spent_cell
 from tui.spend.ranking import Line
 from tui.widgets.bars import condensed, sparkline
 

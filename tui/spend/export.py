@@ -9,7 +9,7 @@ from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import IO
 
-from gatekeeper.client.spend_types import SpendRow
+from gatekeeper.client.spend import SpendRow
 from tui.spend.periods import Interval, utc_timestamp
 from tui.spend.ranking import Line, Ranking
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.spend_types import Spend, SpendRow
+from gatekeeper.client.spend import Spend, SpendRow
 from tui.spend.periods import Interval, utc_timestamp
 from tui.widgets.filter_line import group_filter
 

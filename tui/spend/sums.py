@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.spend_types import Spend, SpendRow
+from gatekeeper.client.spend import Spend, SpendRow
 from tui.spend import periods
 from tui.spend.periods import Interval, Range, utc_timestamp
 from tui.spend.ranking import GROUPS, NONE, Path, Ranking, calls_filter, load_ranking

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from gatekeeper.client.formats import Column
+from gatekeeper.client.columns import Column
 from tui.spend.columns import Trend, compared_columns, spend_columns
 from tui.spend.ranking import Line, Path, Ranking
 from tui.widgets.bar_chart import BarChart

@@ -9,8 +9,8 @@ from pathlib import Path
 from textual.content import Content
 
 from gatekeeper.client import formats
-from gatekeeper.client.formats import Cell, TextRole, padded
-from gatekeeper.client.spend_types import Spend, unpriced_text
+from gatekeeper.client.columns import Cell, TextRole, padded
+from gatekeeper.client.spend import Spend, unpriced_text
 from tui.spend import periods
 from tui.spend.ranking import Ranking
 from tui.spend.sums import SpendData, SpendRequest

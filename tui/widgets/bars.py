@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from gatekeeper.client import formats
-from gatekeeper.client.formats import padded
+from gatekeeper.client.columns import padded
 from tui import bar_segments
 from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, Cell, chart_edges
 

@@ -19,7 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label
 
 from gatekeeper.client.api_errors import Problem
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_types import Call
 from gatekeeper.client.formats import sanitized
 
 # Values that need no quotes. A leading minus would negate the term.

@@ -17,9 +17,8 @@ from textual.message import Message
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError, BadRequest
-from gatekeeper.client.api_types import Call, Calls
-from gatekeeper.client.missed_calls import id_term, in_parts, joined, missed_calls
-from gatekeeper.client.stream_events import StreamGap, StreamTick
+from gatekeeper.client.call_stream import id_term, in_parts, joined, missed_calls
+from gatekeeper.client.call_types import Call, Calls, StreamGap, StreamTick
 from tui.session import Connected, Disconnected, EventsReceived, Session, post_events
 from tui.widgets.log import CAPACITY, LogView
 

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from gatekeeper.client import formats
-from gatekeeper.client.formats import TextRole
+from gatekeeper.client.columns import TextRole
 from tui.bindings import key_label
 from tui.session import LIVE, Figures, Session, Tab
 from tui.terminal import STYLES, clickable, styled_text

@@ -16,13 +16,14 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from gatekeeper.client import formats
+from gatekeeper.client import columns, formats
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import Call, Key
 from gatekeeper.client.call_columns import call_columns, tags_cell
-from gatekeeper.client.formats import Cell, Column, TextRole
+from gatekeeper.client.call_types import Call
+from gatekeeper.client.columns import Cell, Column, TextRole
+from gatekeeper.client.formats import plain_moment
 from gatekeeper.client.key_text import key_details
-from gatekeeper.client.moments import plain_moment
+from gatekeeper.client.key_types import Key
 from tui.key_activity import DAYS, LAST_CALLS, KeyActivity, load_activity
 from tui.session import Session
 from tui.terminal import lines, update
@@ -156,7 +157,7 @@ class KeyPreview(Horizontal):
 
 def fact_lines(key: Key, now: datetime, width: int) -> Iterator[list[Cell]]:
     """The key's name and what it may do, each in a line or two of so many cells."""
-    yield [(formats.padded(key.label, width, right=False), TextRole.ACCENT)]
+    yield [(columns.padded(key.label, width, right=False), TextRole.ACCENT)]
     room = max(width - NAME_WIDTH, 1)
     for name, value in key_details(key, now, lambda at: plain_moment(at, now)):
         if value and name not in LEFT_OUT:

@@ -17,11 +17,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_columns import call_cells, call_columns
 from gatekeeper.client.call_text import elapsed_ms
-from gatekeeper.client.formats import Column, TextRole, column_widths, header_row
-from gatekeeper.client.stream_events import CallAmended, CallFinished, CallStarted, StreamGap, StreamTick
+from gatekeeper.client.call_types import Call, CallAmended, CallFinished, CallStarted, StreamGap, StreamTick
+from gatekeeper.client.columns import Column, TextRole, column_widths, header_row
 from tui.line_buffer import Line, LineBuffer
 from tui.session import EventsReceived
 from tui.widgets.rows import HEADER_ROWS, Rows

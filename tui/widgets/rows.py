@@ -23,7 +23,7 @@ from textual.strip import Strip
 from textual.style import Style as TextualStyle
 from textual.widget import Widget
 
-from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row
+from gatekeeper.client.columns import Cell, Column, TextRole, cells, column_widths, header_row
 from tui.terminal import STYLES, ClipboardApp
 
 T = TypeVar("T")

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from rich.segment import Segment
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_columns import FIRST, call_cells, call_columns
-from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, TextRole
+from gatekeeper.client.call_types import Call
+from gatekeeper.client.columns import MEDIUM, WIDE, Cell, Column, TextRole
 from tui.session import Session
 from tui.widgets.rows import Table
 

@@ -1,4 +1,5 @@
-"""The calls that a follower of the stream has missed, from the ledger, after a gap in the stream.
+"""Calls as they end, without a gap: `listen` reconnects to the stream as long as its listener permits, and
+the calls that it missed meanwhile come from the ledger.
 
 Missed may be calls that began after the last event, which have greater ids (UUID version 7: by start); those
 that were in flight then, also where a killed gateway has ended them as `interrupted`; and, as not every
@@ -7,13 +8,19 @@ filter matches calls in flight, any that began shortly before. What is yielded m
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from contextlib import aclosing
+from itertools import chain, islice, repeat
+from typing import Protocol
 
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.api_types import Call
-from gatekeeper.client.raw_calls import read_page
-from gatekeeper.client.stream_events import CallFinished
+from gatekeeper.client.api_errors import ApiError, Unreachable
+from gatekeeper.client.call_pages import read_page
+from gatekeeper.client.call_types import Call, CallFinished, StreamEvent
+
+# Seconds before each retry; a gateway that restarts is back within the first few.
+RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)
 
 # Ids of one request: a filter has at most 100 values.
 IDS_PER_REQUEST = 40
@@ -22,6 +29,55 @@ MAX_PAGES = 100
 # filter, has most likely ended before the gap.
 SLACK_MS = 60_000
 DIGITS = 12  # hexadecimal digits of a UUID's timestamp, in milliseconds (RFC 9562, 5.7)
+
+
+def backoff() -> Iterator[float]:
+    """Seconds to wait before each retry."""
+    return chain(RETRY_DELAYS, repeat(2 * RETRY_DELAYS[-1]))
+
+
+class Listener(Protocol):
+    """Receives what `listen` reads from the stream."""
+
+    def connected(self) -> None:
+        """The stream is open: every call that ends from now on will be received."""
+        ...
+
+    def received(self, event: StreamEvent) -> None:
+        """The next event, in order."""
+        ...
+
+    def disconnected(self, error: ApiError, wait: float) -> None:
+        """The stream ended; the next attempt is in `wait` seconds, unless this raises the error."""
+        ...
+
+
+async def listen(client: Client, q: str | None, listener: Listener) -> None:
+    """Reads the stream indefinitely, reconnecting as needed, also after a restart of the gateway.
+
+    It resumes after the last event received, so that no event is lost or received twice; where the gateway
+    no longer has the events in between, it sends a `gap` event.
+    """
+    waits, last_id = backoff(), None
+
+    def opened() -> None:
+        nonlocal waits
+        waits = backoff()
+        listener.connected()
+
+    while True:
+        error: ApiError = Unreachable(f"The gateway at {client.url} has ended the connection.")
+        try:
+            async with aclosing(client.stream(q, last_id, opened)) as events:
+                async for event in events:
+                    # An event without an id cannot be resumed after.
+                    last_id = event.id or last_id
+                    listener.received(event)
+        except ApiError as caught:
+            error = caught
+        wait = next(waits)
+        listener.disconnected(error, wait)
+        await asyncio.sleep(wait)
 
 
 async def missed_calls(
@@ -79,10 +135,10 @@ def first_id(milliseconds: int) -> str:
 
 
 class SeenCalls:
-    """What a follower has seen: it tells new ends from known ones, in bounded memory."""
+    """What a listener has seen: it tells new ends from known ones, in bounded memory."""
 
     def __init__(self, began: float, capacity: int = 100_000) -> None:
-        """`began` is when it began to follow, in seconds since 1970: earlier calls were not to be seen."""
+        """`began` is when it began to listen, in seconds since 1970: earlier calls were not to be seen."""
         self.oldest = self.newest = first_id(int(began * 1000))
         self.running: dict[str, None] = {}
         self._ended: dict[str, None] = {}

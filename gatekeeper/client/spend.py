@@ -1,4 +1,4 @@
-"""The documents of `GET /spend` as types, and what is said of the calls without a known cost."""
+"""The documents of `GET /spend` as types, their columns, and what is said of calls without a known cost."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from decimal import Decimal
 
 import msgspec
 
+from gatekeeper.client import formats
 from gatekeeper.client.api_types import PartialResult
+from gatekeeper.client.columns import Cell, TextRole
 from gatekeeper.client.formats import pluralized
 
 # Finds the `unpriced_calls`.
 UNPRICED = "cost:none"
+
+# Of them, named in a line at most.
+NAMED_MODELS = 5
+
+# Decimals that the sums' column reserves.
+SUM_PLACES = 4
 
 
 class SpendRow(msgspec.Struct, frozen=True):
@@ -92,10 +100,6 @@ class Spend(PartialResult, frozen=True):
     timezone: str = "UTC"
 
 
-# Of them, named in a line at most.
-NAMED_MODELS = 5
-
-
 def unpriced_text(spend: Spend, width: int | None = None) -> str | None:
     """One line about the calls that the sums leave out: how many, and of which models; None without any. With
     a `width` it names as many models as fit into so many cells, but at least one."""
@@ -114,3 +118,19 @@ def unpriced_text(spend: Spend, width: int | None = None) -> str | None:
 def _named(models: Sequence[UnpricedModel], names: int, cut: bool) -> str:
     named = [f"{row.model or 'no model'} ({row.calls:,})" for row in models[:names]]
     return ", ".join([*named, *(["…"] if cut or len(models) > names else [])])
+
+
+def spent_cell(row: SpendRow) -> Cell:
+    """The cost of a group of calls; `?` where it is unknown."""
+    cost = row.known_cost
+    return formats.align_decimal(
+        formats.money(cost), SUM_PLACES
+    ), TextRole.WARNING if cost is None else TextRole.PLAIN
+
+
+def share_cell(row: SpendRow, whole: Decimal | None) -> Cell:
+    """The group's share of the total; more than all where calls with several tags are under more than one."""
+    cost = row.known_cost
+    if cost is None:
+        return formats.UNKNOWN, TextRole.PLAIN
+    return formats.percent(float(cost / whole) if whole else 0), TextRole.PLAIN

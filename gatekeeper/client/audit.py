@@ -1,4 +1,4 @@
-"""A change of the audit log in words."""
+"""A change of the audit log: the documents of `/audit`, and what changed in words."""
 
 from __future__ import annotations
 
@@ -10,13 +10,33 @@ from typing import NamedTuple
 
 import msgspec
 
-from gatekeeper.client.audit_types import AuditChange
-from gatekeeper.client.formats import EMPTY, round_money
-from gatekeeper.client.moments import moment
+from gatekeeper.client.formats import EMPTY, round_money, timestamp
 
 # As the API writes them.
 MONEY = re.compile(r"[0-9]+\.[0-9]{12}")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+
+
+class AuditChange(msgspec.Struct, frozen=True):
+    """One change. `by` is a key's id, `master`, `open` or `gateway`; `target` what was changed, if no key;
+    `detail` has for each field `{"from": …, "to": …}`."""
+
+    id: int = 0
+    at: datetime | None = None
+    by: str = ""
+    by_alias: str | None = None
+    role: str | None = None
+    address: str | None = None
+    action: str = ""
+    token_id: str | None = None
+    key_alias: str | None = None
+    target: str | None = None
+    detail: dict[str, object] = {}
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    changes: tuple[AuditChange, ...] = ()
+    next_cursor: str | None = None
 
 
 class FieldChange(NamedTuple):
@@ -87,6 +107,6 @@ def value_text(value: object) -> str:
 def _time_text(text: str) -> str:
     """Text that only looks like a time stays as it is: an alias may be anything."""
     try:
-        return moment(datetime.fromisoformat(text), "seconds")
+        return timestamp(datetime.fromisoformat(text), "seconds")
     except (ValueError, OverflowError):
         return text
