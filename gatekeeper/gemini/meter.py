@@ -173,12 +173,15 @@ class ErrorOnlyMeter:
 _BY_FIRST_BYTE: dict[int, Callable[[int], DocumentSplitter]] = {
     ord("{"): SingleDocument,
     ord("["): ArraySplitter,
+    # `data:`, `event:`, `id:`, `retry:` or a comment, also where the media type is that of JSON: none of its
+    # values begins so.
+    **dict.fromkeys(b"deir:", SseDecoder),
 }
 _BY_MEDIA_TYPE: dict[bytes, Callable[[int], DocumentSplitter]] = {
     b"application/json": SingleDocument,
     b"text/event-stream": SseDecoder,
 }
-# What servers say that do not know: the body tells (RFC 9110 §8.3), an object or array by its first byte.
+# What servers say that do not know: the body tells (RFC 9110 §8.3), by its first byte.
 _UNTOLD = (b"", b"text/plain", b"application/octet-stream")
 IDENTITY = (b"", b"identity")
 GZIP = (b"gzip", b"x-gzip")

@@ -506,7 +506,7 @@ def test_gzip_changes_nothing(form: Form, encoding: bytes, step: int):
 
 
 @FORMS
-@pytest.mark.parametrize("told", [None, b"text/plain", b"application/octet-stream"])
+@pytest.mark.parametrize("told", [None, b"text/plain", b"application/octet-stream", b"application/json"])
 def test_a_body_whose_format_nobody_told_is_read_by_its_first_byte(form: Form, told: bytes | None):
     body, content_type = form(*ANSWER)
     meter = meter_for(told, None)
