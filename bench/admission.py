@@ -33,7 +33,7 @@ from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.money import PICO
-from gatekeeper.pricing.bound import Asked, bound
+from gatekeeper.pricing.bound import RequestedUse, bound
 from gatekeeper.runtime import tune_gc
 from gatekeeper.startup import load_catalogue
 
@@ -169,7 +169,7 @@ def admission(registry: KeyRegistry, keys: int) -> None:
     shown = secret(keys // 2)
     rates, budgets, catalogue = Rates(), Budgets(), load_catalogue()
     expected = ExpectedTokens(1000, 1024)
-    asked = Asked(
+    asked = RequestedUse(
         action=ACTION,
         request_bytes=4000,
         refers=False,

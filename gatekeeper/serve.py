@@ -21,7 +21,7 @@ from gatekeeper.keys.sqlite_file import make_checkpoints
 from gatekeeper.logs import HypercornLogger, configure_logs, log
 from gatekeeper.price_watch import PriceWatch
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.faults import CatalogueError
+from gatekeeper.pricing.price_faults import CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper import __version__, addresses, data_dir, setting_parsers
 from gatekeeper.addresses import DEFAULT_URL, WILDCARD_HOSTS, local_url
-from gatekeeper.pricing.faults import CatalogueError, Fault
+from gatekeeper.pricing.price_faults import CatalogueError, Fault
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.setting_parsers import GOOGLE_API_URL
 from gatekeeper.settings import OwnPrices, Settings

@@ -12,9 +12,9 @@ from gatekeeper.logs import log
 from gatekeeper.money import pico, short_usd
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import is_priced_by_usage
+from gatekeeper.pricing.price_documents import QuoteDocument, quote_document
+from gatekeeper.pricing.priced_call import PricedColumns, free_reason, row_quote
 from gatekeeper.pricing.quote import Quote
-from gatekeeper.pricing.quote_document import QuoteDocument, quote_document
-from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote
 
 NEVER_RAN = "the client left before all of its request was sent, or Google answered that with an error"
 FREE_ROUTE = "requests of this method and path cost nothing"

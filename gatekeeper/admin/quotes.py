@@ -14,8 +14,8 @@ from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
 from gatekeeper.openapi.operation import describe
-from gatekeeper.pricing.described_call import NotUsageError, quote_usage
-from gatekeeper.pricing.quote_document import quote_document
+from gatekeeper.pricing.price_documents import quote_document
+from gatekeeper.pricing.priced_call import NotUsageError, quote_usage
 from gatekeeper.pricing.tariff import TIERS
 from gatekeeper.pricing.token_numbers import CACHED_IS_PART, MEANINGS, MOST_TOKENS, TokenNumbers
 from gatekeeper.suggestions import did_you_mean

@@ -21,7 +21,7 @@ from gatekeeper.admin.requests import Document, Query, json_response, read_query
 from gatekeeper.ledger.filters import Filter, Term
 from gatekeeper.ledger.predicates import Equals
 from gatekeeper.openapi.operation import describe
-from gatekeeper.pricing.catalogue_document import catalogue_document
+from gatekeeper.pricing.price_documents import catalogue_document
 from gatekeeper.times import iso, to_micros
 
 blueprint = Blueprint("spend", __name__)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def loaded_catalogue(own: OwnPrices | None = None) -> Catalogue:
     """The built-in catalogue, with the user's own prices over it if there are some. Raises CommandError."""
-    from gatekeeper.pricing.faults import CatalogueError
+    from gatekeeper.pricing.price_faults import CatalogueError
     from gatekeeper.startup import load_catalogue
 
     try:

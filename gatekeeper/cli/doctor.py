@@ -233,7 +233,7 @@ def check_calls(
     look: Callable[[], Sequence[UnpricedModel] | None], own: OwnPrices | None, now: datetime
 ) -> Iterator[Finding]:
     """Whether recent calls lack a price. A faulty catalogue is told by `check_prices`."""
-    from gatekeeper.pricing.faults import CatalogueError
+    from gatekeeper.pricing.price_faults import CatalogueError
     from gatekeeper.startup import load_catalogue
 
     with suppress(CatalogueError, OSError):

@@ -27,15 +27,14 @@ from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
-from gatekeeper.pricing import described_call
+from gatekeeper.pricing import priced_call
 from gatekeeper.pricing import quote as pricing
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.cost_line import CostLine
+from gatekeeper.pricing.cost_lines import SEARCH_KINDS, CostLine
+from gatekeeper.pricing.price_components import CACHE_TOKEN_SECONDS, PIECES, UNITS
+from gatekeeper.pricing.price_documents import plain_decimal
+from gatekeeper.pricing.priced_call import free_reason
 from gatekeeper.pricing.quote import Quote
-from gatekeeper.pricing.quote_document import plain_decimal
-from gatekeeper.pricing.row import free_reason
-from gatekeeper.pricing.unit_lines import GROUNDING
-from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS, PIECES, UNITS
 from gatekeeper.times import parse_duration
 
 T = TypeVar("T")
@@ -66,8 +65,8 @@ def quote_usage(
 ) -> Quote:
     """Prices a `usageMetadata` object. Raises CommandError for a whole response."""
     try:
-        return described_call.quote_usage(catalogue, model, usage, at=at, tier=tier)
-    except described_call.NotUsageError as error:
+        return priced_call.quote_usage(catalogue, model, usage, at=at, tier=tier)
+    except priced_call.NotUsageError as error:
         raise CommandError(f"{error}, or all of the call with --call", ExitStatus.REJECTED) from None
 
 
@@ -121,7 +120,7 @@ def units_of(call: Call) -> BilledUnits:
     asked = read_request(msgspec.json.encode(request))
     units = billed_units(call.action, call.model.removeprefix("models/"), asked, said)
     left = read_count(request.get("free_searches_left"))
-    return units | {kind.free: left for name, kind in GROUNDING.items() if left and name in units}
+    return units | {kind.free: left for name, kind in SEARCH_KINDS.items() if left and name in units}
 
 
 def token_seconds(call: Call) -> int | None:

@@ -28,7 +28,8 @@ def check(file: Path, as_json: bool) -> None:
     rejected: each is printed with its line.
     """
     from gatekeeper.cli.price_tables import print_changes
-    from gatekeeper.pricing.price_changes import changes, changes_document
+    from gatekeeper.pricing.price_changes import changes
+    from gatekeeper.pricing.price_documents import changes_document
 
     built_in = loaded_catalogue()
     catalogue = read_own(file, built_in)
@@ -43,7 +44,7 @@ def check(file: Path, as_json: bool) -> None:
 
 def read_own(file: Path, built_in: Catalogue) -> Catalogue:
     """The catalogue with a file of own prices over it. Raises CommandError with a message for each fault."""
-    from gatekeeper.pricing.faults import CatalogueError
+    from gatekeeper.pricing.price_faults import CatalogueError
     from gatekeeper.startup import read_prices
 
     try:

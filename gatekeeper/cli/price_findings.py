@@ -23,7 +23,7 @@ FIX_PRICES = "fix that line: a gateway that runs goes on with the last good pric
 def check_prices(now: datetime, own: OwnPrices | None) -> Iterator[Finding]:
     """Whether there is a catalogue, how old it is, whether the clock is not before its date, and whether the
     user's own prices can be used."""
-    from gatekeeper.pricing.faults import CatalogueError
+    from gatekeeper.pricing.price_faults import CatalogueError
     from gatekeeper.startup import load_catalogue
 
     try:

@@ -15,9 +15,8 @@ from gatekeeper.client.columns import Column, TextRole
 from gatekeeper.money import usd
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.price_changes import Changes, PriceChange
-from gatekeeper.pricing.price_keys import COMPONENTS
+from gatekeeper.pricing.price_components import COMPONENTS, IMAGE, MUSIC, VIDEO_SECOND, unit_of
 from gatekeeper.pricing.tariff import TIERS, PricedModel, Tariff
-from gatekeeper.pricing.units import IMAGE, MUSIC, VIDEO_SECOND, unit_of
 from gatekeeper.settings import OwnPrices
 
 T = TypeVar("T")

@@ -58,8 +58,8 @@ def show(
     """
     # Imported here, as in `quote`: the help does without the parsers of prices and usage.
     from gatekeeper.cli.price_tables import print_model, print_prices
-    from gatekeeper.pricing.catalogue_document import catalogue_document
-    from gatekeeper.pricing.described_call import model_question
+    from gatekeeper.pricing.price_documents import catalogue_document
+    from gatekeeper.pricing.priced_call import model_question
 
     day = moment(at, "--at", ExitStatus.USAGE).astimezone(UTC).date()
     own = own_prices(config, data, prices)
@@ -133,7 +133,7 @@ def quote(
     """
     refuse_contradictions(model, tokens, usage, call)
     from gatekeeper.cli.price_call import print_quote, quote_call, quote_usage, usage_of
-    from gatekeeper.pricing.quote_document import quote_document
+    from gatekeeper.pricing.price_documents import quote_document
 
     catalogue = loaded_catalogue(own_prices(config, data, prices))
     if call is not None:

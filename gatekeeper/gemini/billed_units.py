@@ -7,7 +7,7 @@ songs, seconds of video. Pure.
   default 4; OpenAI-style `n`, by default 1). A response that reports tokens is billed by these instead.
 - Songs (Lyria): one for each call.
 - Videos: seconds x samples by resolution (by default 8 s, one, 720p), as they were asked for. They are
-  charged once the operation has succeeded (`video_operation`).
+  charged once the operation has succeeded (`billed_resources`).
 
 Where neither the response nor the request says how much it was, the quantity is None.
 """

@@ -3,7 +3,7 @@ streams. Bytes in, a RequestSummary out; nothing raises.
 
 Many methods name their model in the body only: batches, embeddings, `countTokens`, caches, tuned models,
 Interactions, OpenAI-style calls, the `setup` of Live. What is billed by piece or second is in the body only
-(`requested_media`), and so are the limits that a request sets itself (`requested_settings`).
+and so are the limits that a request sets itself (`requested_settings`).
 """
 
 from __future__ import annotations

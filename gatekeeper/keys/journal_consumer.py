@@ -24,7 +24,7 @@ from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, CallRecord, Position
 from gatekeeper.pricing.allowance import Period, period_of
-from gatekeeper.pricing.unit_lines import GROUNDING
+from gatekeeper.pricing.cost_lines import SEARCH_KINDS
 from gatekeeper.times import utc_day
 
 FREE_SEARCHES_KEPT = timedelta(days=62)  # a month's allowance is counted until its last call has ended
@@ -80,8 +80,8 @@ def correction(amendment: Amendment) -> tuple[AccountCharge, ...]:
 
 def free_searches(call: CallRecord, project: str) -> Iterator[FreeSearch]:
     """What the call has taken of its Google project's free allowance."""
-    for kind, grounding in GROUNDING.items():
-        taken = (call.billed_units or {}).get(grounding.free)
+    for kind, search in SEARCH_KINDS.items():
+        taken = (call.billed_units or {}).get(search.free)
         model, day = call.model_version or call.model or "", utc_day(call.started_at)
         if taken and (period := period_of(project, model, kind, day)):
             yield FreeSearch(call.id, period, taken)

@@ -29,7 +29,7 @@ from gatekeeper.ledger.segments import (
     segment_path,
 )
 from gatekeeper.ledger.waiting_lines import UnwrittenLines
-from gatekeeper.pricing.worst_case import reserved_note
+from gatekeeper.pricing.cost_notes import reserved_note
 
 PREALLOCATE_BYTES = 4 << 20  # bytes of disk space to keep available
 RESERVED_BYTES = 1 << 20  # bytes of it that no new call may use

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple
 
-from gatekeeper.pricing.units import MAPS_QUERY, SEARCH_QUERY
+from gatekeeper.pricing.price_components import MAPS_QUERY, SEARCH_QUERY
 
 
 class Allowance(NamedTuple):

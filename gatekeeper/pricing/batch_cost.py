@@ -23,12 +23,12 @@ import msgspec
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
+from gatekeeper.pricing.billed_tokens import UnpricedError, written_out
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.components import UnpricedError, written_out
+from gatekeeper.pricing.cost_lines import SEARCH_KINDS, charged_searches
 from gatekeeper.pricing.cost_notes import SUM_DIFFERS, SUMS_INCOMPLETE
 from gatekeeper.pricing.quote import Quote, quote, sum_of_quotes
 from gatekeeper.pricing.tariff import Tariff
-from gatekeeper.pricing.unit_lines import GROUNDING, charged_searches
 
 BATCH = "batch"
 MAX_GROUPS = 16
@@ -106,10 +106,10 @@ class BatchCost:
         called once, when all responses were added."""
         taken: dict[str, int] = {}
         for (model, _), group in self._groups.items():
-            for kind, grounding in GROUNDING.items():
+            for kind, search in SEARCH_KINDS.items():
                 searches = group.searches(kind)
                 if searches and (free := take(model, kind, searches)):
-                    taken[grounding.free] = taken.get(grounding.free, 0) + free
+                    taken[search.free] = taken.get(search.free, 0) + free
                     price = group.take_free(kind, searches, free)
                     self.cost_pico = None if self.cost_pico is None else self.cost_pico - free * price
         return taken
@@ -172,11 +172,11 @@ class _Group:
         if component != kind:
             # Those that are charged once a request are not counted against the free ones again.
             self._units[component] = searches - free
-        self._units[GROUNDING[kind].free] = free
+        self._units[SEARCH_KINDS[kind].free] = free
         return self._prices[component]
 
     def _charged_as(self, kind: str) -> str:
-        request = GROUNDING[kind].request
+        request = SEARCH_KINDS[kind].request
         return request if request in self._units else kind
 
     def element(self, model: str) -> msgspec.Raw:
@@ -206,7 +206,7 @@ def _charged(units: Mapping[str, int | None], tariff: Tariff | None) -> dict[str
     if tariff is None:
         return dict(units)
     return dict(
-        charged_searches(tariff, component, quantity) if component in GROUNDING else (component, quantity)
+        charged_searches(tariff, component, quantity) if component in SEARCH_KINDS else (component, quantity)
         for component, quantity in units.items()
     )
 

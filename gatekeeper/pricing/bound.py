@@ -9,7 +9,7 @@
   the request holds nothing else), and of any context that a prompt of so many tokens may be in; a model
   without a price costs as much as the dearest.
 - Pictures, songs and seconds of video as they are asked for, else the most that one request can ask for.
-- Searches, where a tool may search: `estimate.DEFAULT_QUERY_COUNT`, or as many as a policy allows.
+- Searches, where a tool may search: `worst_case.DEFAULT_QUERY_COUNT`, or as many as a policy allows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import msgspec
 
 from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS, OPENAI_EMBEDDING
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_lines import SEARCH_KINDS
 from gatekeeper.pricing.tariff import Tariff
-from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.pricing.worst_case import (
     MAX_OUTPUT_TOKENS,
     MAX_PROMPT_TOKENS,
@@ -33,11 +33,18 @@ from gatekeeper.pricing.worst_case import (
     prices_of,
 )
 
+USUAL_OUTPUT = 1024
+"""Tokens."""
+WITHOUT_OUTPUT_TOKENS = EMBEDDING | MEDIA_ACTIONS | {OPENAI_EMBEDDING}
+SHORT_PROMPT = 200_000
+"""Tokens, up to which no model has a price for long prompts."""
 
-class Asked(msgspec.Struct, frozen=True):
-    """What a request asks for. `request_bytes` None: of unknown length. `refers`: to what is not in it.
-    `is_text`: it holds no media. `output_tokens` None: no limit is named. `searches`: how often its tools may
-    search; `units`: what else is billed beside tokens, None where it is not known how much."""
+
+class RequestedUse(msgspec.Struct, frozen=True):
+    """What a request asks for, as far as it bounds the cost. `request_bytes` None: of unknown length.
+    `refers`: to what is not in it. `is_text`: it holds no media. `output_tokens` None: no limit is named.
+    `searches`: how often its tools may search; `units`: what else is billed beside tokens, None where it is
+    not known how much."""
 
     action: str | None
     request_bytes: int | None
@@ -60,43 +67,41 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     usual_pico: int
 
 
-def bound(catalogue: Catalogue, model: str, day: date, asked: Asked) -> Bound:
+def bound(catalogue: Catalogue, model: str, day: date, requested: RequestedUse) -> Bound:
     """Of a call on that day (UTC)."""
-    whole = asked.request_bytes is not None and not asked.refers
-    prompt = min(MAX_PROMPT_TOKENS, asked.request_bytes or 0) if whole else MAX_PROMPT_TOKENS
-    prices = _prices(catalogue, model, day, asked.tiers or ("standard",), is_long=prompt > SHORT_PROMPT)
-    output = _output(asked)
-    input_pico = prices.text_pico if asked.is_text and whole else prices.input_pico
+    whole = requested.request_bytes is not None and not requested.refers
+    prompt = min(MAX_PROMPT_TOKENS, requested.request_bytes or 0) if whole else MAX_PROMPT_TOKENS
+    prices = _prices(catalogue, model, day, requested.tiers or ("standard",), is_long=prompt > SHORT_PROMPT)
+    output = _output(requested)
+    input_pico = prices.text_pico if requested.is_text and whole else prices.input_pico
     pico = prompt * input_pico + (MAX_OUTPUT_TOKENS if output is None else output) * prices.output_pico
-    pico += _pieces(prices, asked)
-    if asked.searches:
+    pico += _pieces(prices, requested)
+    if requested.searches:
         # Of Google Search and Maps the dearer: a tool may use either.
-        pico += asked.searches * max(prices.units_pico.get(name, 0) for name in GROUNDING)
-    usual = (asked.request_bytes or 0) * input_pico + USUAL_OUTPUT * prices.output_pico
+        pico += requested.searches * max(prices.units_pico.get(name, 0) for name in SEARCH_KINDS)
+    usual = (requested.request_bytes or 0) * input_pico + USUAL_OUTPUT * prices.output_pico
     return Bound(pico, whole and output is not None, input_pico, usual)
 
 
-USUAL_OUTPUT = 1024
-"""Tokens."""
-SHORT_PROMPT = 200_000
-"""Tokens, up to which no model has a price for long prompts."""
-
-
-def _output(asked: Asked) -> int | None:
+def _output(requested: RequestedUse) -> int | None:
     """Tokens; None if nothing limits them but the model itself."""
-    if asked.action in EMBEDDING or asked.action == OPENAI_EMBEDDING or asked.action in MEDIA_ACTIONS:
+    if (
+        requested.action in EMBEDDING
+        or requested.action == OPENAI_EMBEDDING
+        or requested.action in MEDIA_ACTIONS
+    ):
         return 0
-    if asked.output_tokens is None:
+    if requested.output_tokens is None:
         return None
-    return min(asked.output_tokens, MAX_OUTPUT_TOKENS) * asked.candidates
+    return min(requested.output_tokens, MAX_OUTPUT_TOKENS) * requested.candidates
 
 
-def _pieces(prices: Prices, asked: Asked) -> int:
-    if asked.units:
-        known = {name: count for name, count in asked.units.items() if count is not None}
-        if len(known) == len(asked.units):
+def _pieces(prices: Prices, requested: RequestedUse) -> int:
+    if requested.units:
+        known = {name: count for name, count in requested.units.items() if count is not None}
+        if len(known) == len(requested.units):
             return prices.units(known)
-    return max_units(prices, asked.action)
+    return max_units(prices, requested.action)
 
 
 # Needed by each call of a key with a budget.

@@ -76,9 +76,9 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
             own_globs=own.globs,
             # Made once: each call of a model that two globs match would else put two price lists together.
             of_both={
-                (name, over): _over((name,), model, theirs)
+                (name, own_name): _with_own_prices((name,), model, own_model)
                 for name, model in self.globs
-                for over, theirs in own.globs
+                for own_name, own_model in own.globs
             },
         )
 
@@ -154,19 +154,19 @@ def _overlaid(built_in: Catalogue, own: _Layer) -> Iterator[PricedModel]:
     layer = _Layer(built_in.entries, {id_: m for m in built_in.entries for id_ in m.ids}, built_in.globs)
     together: dict[tuple[int, int], tuple[list[PricedModel], list[str]]] = {}
     for name in dict.fromkeys((*layer.by_id, *own.by_id)):
-        theirs, ours = layer.find(name), own.find(name)
-        found = [model for model in (theirs, ours) if model]
+        of_both = layer.find(name), own.find(name)
+        found = [model for model in of_both if model]
         # By identity, by which models are compared; of one that is missing it is that of None.
-        together.setdefault((id(theirs), id(ours)), (found, []))[1].append(name)
-    for (model, *over), names in together.values():
+        together.setdefault((id(of_both[0]), id(of_both[1])), (found, []))[1].append(name)
+    for (model, *own_models), names in together.values():
         ids = tuple(names)
-        if over:
-            yield _over(ids, model, over[0])
+        if own_models:
+            yield _with_own_prices(ids, model, own_models[0])
         else:
             yield model if model.ids == ids else msgspec.structs.replace(model, ids=ids)
 
 
-def _over(ids: tuple[str, ...], built_in: PricedModel, own: PricedModel) -> PricedModel:
+def _with_own_prices(ids: tuple[str, ...], built_in: PricedModel, own: PricedModel) -> PricedModel:
     source = f"{built_in.source}; own prices: {own.source}" if own.source else built_in.source
     note = " ".join(filter(None, (built_in.note, own.note)))
     return PricedModel.of_rows(ids, source, note, built_in.rows, own.rows)

@@ -6,6 +6,8 @@ calculated from more than the row keeps.
 
 from __future__ import annotations
 
+from gatekeeper.money import short_usd
+
 PENDING = "the charge is pending:"
 """With the resource after it that will tell the cost."""
 PENDING_VIDEOS = "videos are charged when their operation has succeeded"
@@ -31,3 +33,23 @@ def with_budget_note(usage_note: str | None, earlier: str | None) -> str | None:
     """The note with what `earlier` says of the budget: the key is still charged that."""
     found = next((part for part in (earlier or "").split("; ") if part.startswith(BUDGET_NOTE)), None)
     return "; ".join(filter(None, (usage_note, found))) or None
+
+
+def budget_note(pico: int, how: str) -> str:
+    """The note to an estimate of so many pico-dollars, which a key's budget was charged."""
+    return f"{BUDGET_NOTE} {short_usd(pico)} USD, {how}"
+
+
+def budget_rest_note(pico: int) -> str:
+    """The note to an estimate that is more than a budget has left."""
+    return budget_note(pico, "all that was left of it")
+
+
+def bound_note(pico: int) -> str:
+    """The note to an estimate that is more than the call can cost by its request."""
+    return budget_note(pico, "the most that it can cost by its request")
+
+
+def reserved_note(pico: int | None) -> str | None:
+    """The note to what was reserved for a call, where that is charged; None if nothing was."""
+    return None if pico is None else budget_note(pico, "what was reserved for it")

@@ -1,7 +1,7 @@
 """The estimated cost of a call whose client disconnected before any usage was reported. Pure.
 
-An expectation, not a bound: the row holds it, marked by a note, and a budget is charged the bound of
-`estimate` in its place. The rule:
+An expectation, not a bound: the row holds it, marked by a note, and a budget is charged the
+bound of `worst_case` in its place. The rule:
 
 - Prompt: a token for each `TEXT_BYTES` of the request, as Google counts ("a token is about four characters");
   of inline media, which are long runs of base64, one for each `MEDIA_BYTES`: a second of sound or film, or a

@@ -7,11 +7,8 @@ from datetime import date
 
 import msgspec
 
-from gatekeeper.money import usd
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.catalogue_document import bounds_document
 from gatekeeper.pricing.tariff import PricedModel, Tariff
-from gatekeeper.pricing.units import unit_of
 
 
 class PriceChange(msgspec.Struct, frozen=True):
@@ -85,27 +82,3 @@ def _alias_changes(built_in: Catalogue, catalogue: Catalogue) -> Iterator[AliasC
             old = built_in.resolve_alias(alias, day)
             if old != model:
                 yield AliasChange(alias, day, old, model)
-
-
-def changes_document(found: Changes) -> dict[str, object]:
-    """The differences as JSON; prices are dollars for the unit."""
-    return {
-        "models_added": found.added,
-        "prices": [_price_document(change) for change in found.prices],
-        "aliases": [
-            {"alias": each.alias, "from": each.starts, "old": each.old, "new": each.new}
-            for each in found.aliases
-        ],
-    }
-
-
-def _price_document(change: PriceChange) -> dict[str, object]:
-    unit = unit_of(change.component)
-    return {
-        "models": change.ids,
-        "component": change.component,
-        **bounds_document(change.tariff),
-        "unit": unit.name,
-        "old_usd": None if change.old is None else usd(change.old * unit.size),
-        "new_usd": usd(change.new * unit.size),
-    }

@@ -7,7 +7,7 @@ The form
 - A row has `tier`; optionally `context` ("<=200k" or ">200k", by the whole prompt), `from` (first day, UTC)
   and `to` (first day on which it no longer holds), `confidence` ("likely" or "doubtful", where Google's own
   page was not seen); and prices in dollars for the unit of each, all as strings.
-- The price keys are those of `price_keys`: `input` is the price of every modality of `inputs`, `input_audio`
+- The price keys are those of `price_form`: `input` is the price of every modality of `inputs`, `input_audio`
   of one. Rows of one tier, context and period price different components.
 - `[aliases]` says which model an alias stands for from which day on.
 - `checked` is the day of the last comparison with Google's page; `version` is for people.
@@ -25,8 +25,7 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import NamedTuple, TypeVar, cast
 
-from gatekeeper.pricing.faults import CatalogueError, Fault
-from gatekeeper.pricing.price_checks import Row, gaps, overlaps
+from gatekeeper.pricing.price_faults import CatalogueError, Fault, Row, gaps, overlaps
 from gatekeeper.pricing.price_form import (
     ENTRY_KEYS,
     STEP_KEYS,

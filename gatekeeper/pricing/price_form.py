@@ -1,16 +1,23 @@
-"""The words of a price file: each value's form, and what is said of one that is not in it. Pure.
+"""The words of a price file: the keys that it may have, each value's form, and what is said of one that is
+not in it. Pure.
 
-Each function raises ValueError, whose message is for people: what is there, and what is allowed.
+Each component's own name is a key of a row. Shorthands are the price of every modality that a model takes
+(`input`, `cached`, `embedding`, `live_input`) or of text (`output`, `live_output`). A price is a decimal
+string for the component's unit (`price_components`): a million tokens or token-hours, a thousand searches, a
+second, a piece.
+
+Functions that read a value raise ValueError, whose message is for people: what is there, and what is allowed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from typing import cast
 
-from gatekeeper.pricing.price_keys import PRICE_KEYS, components_of, is_shorthand, price_of
+from gatekeeper.money import pico
+from gatekeeper.pricing.price_components import COMPONENTS, unit_of
 from gatekeeper.pricing.tariff import MODALITIES, TIERS, Modality, Tariff
 from gatekeeper.suggestions import did_you_mean
 
@@ -20,6 +27,23 @@ ROW_KEYS = ("tier", "context", "from", "to", "confidence")
 STEP_KEYS = ("from", "model")
 CONFIDENCE = ("likely", "doubtful")
 
+# A kind that has a price for each modality, as a key and as a component
+KINDS = {
+    "input": "input_",
+    "cached": "cached_",
+    "embedding": "embedding_input_",
+    "live_input": "live_input_",
+}
+OUTPUTS = {
+    "output": "output_text",
+    "live_output": "live_output_text",
+    "output_thinking": "output_text_thinking",
+    "output_not_thinking": "output_text_not_thinking",
+}
+_EMBEDDINGS = {f"embedding_{name}": f"embedding_input_{name}" for name in MODALITIES}
+PRICE_KEYS = (*KINDS, *OUTPUTS, *_EMBEDDINGS, *COMPONENTS)
+
+_PRICE = re.compile(r"\d{1,6}(\.\d{1,12})?\Z", re.ASCII)
 _ID = re.compile(r"[a-z0-9.*-]+\Z")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
@@ -150,3 +174,31 @@ def _prices(by_key: dict[str, int], inputs: tuple[Modality, ...]) -> dict[str, i
     for key in sorted(by_key, key=is_shorthand, reverse=True):
         prices.update(dict.fromkeys(components_of(key, inputs), by_key[key]))
     return prices
+
+
+def components_of(key: str, inputs: Iterable[Modality]) -> tuple[str, ...]:
+    """What `key`, one of `PRICE_KEYS`, is the price of, for a model that takes `inputs`."""
+    if key in KINDS:
+        return tuple(f"{KINDS[key]}{name}" for name in inputs)
+    return (OUTPUTS.get(key) or _EMBEDDINGS.get(key) or key,)
+
+
+def is_shorthand(key: str) -> bool:
+    """Whether `key` is the price of several components, so that one of theirs wins over it."""
+    return key in KINDS
+
+
+def price_of(key: str, value: object) -> int:
+    """Pico-dollars for a single token, token-hour, search, second or piece. Raises ValueError, whose message
+    says what is allowed."""
+    (component,) = components_of(key, MODALITIES[:1])
+    unit = unit_of(component)
+    amount = pico(value) if isinstance(value, str) and _PRICE.match(value) else None
+    # The price of one must be whole pico-dollars, or each line of a cost would have to be rounded.
+    if amount is None or amount % unit.size:
+        places = 12 - (len(str(unit.size)) - 1)
+        raise ValueError(
+            f"{key} is {value!r}; allowed: dollars for {unit.words} in quotes, as a decimal "
+            f'with at most {places} places, such as "0.30"'
+        )
+    return amount // unit.size

@@ -40,17 +40,16 @@ from gatekeeper.gemini.actions import (
     OPENAI_GENERATING,
 )
 from gatekeeper.gemini.usage_total import Usage
-from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.components import (
+from gatekeeper.pricing.billed_tokens import (
     Tokens,
     UnpricedError,
     embedding_components,
     generation_components,
     live_components,
 )
-from gatekeeper.pricing.cost_line import CostLine, cost_line
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_lines import SEARCH_KINDS, CostLine, charged_searches, cost_line, unit_lines
 from gatekeeper.pricing.tariff import Tariff
-from gatekeeper.pricing.unit_lines import GROUNDING, charged_searches, unit_lines
 
 NO_BILLED_UNITS: Mapping[str, int | None] = MappingProxyType({})
 
@@ -124,9 +123,8 @@ def searches_charged(
         tariff = _terms(catalogue, model, model, day, _billed_tier(tier, usage, None), None).tariff(0)
     except UnpricedError:
         return {}
-    charged = {
-        kind: charged_searches(tariff, kind, billed_units[kind]) for kind in GROUNDING if kind in billed_units
-    }
+    searched = [kind for kind in SEARCH_KINDS if kind in billed_units]
+    charged = {kind: charged_searches(tariff, kind, billed_units[kind]) for kind in searched}
     return {
         kind: count for kind, (component, count) in charged.items() if count and tariff.prices.get(component)
     }

@@ -21,8 +21,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
-from gatekeeper.pricing.tariff import MODALITIES
-from gatekeeper.pricing.units import (
+from gatekeeper.pricing.price_components import (
     CACHE_STORAGE,
     IMAGE,
     MAPS_QUERY,
@@ -30,6 +29,7 @@ from gatekeeper.pricing.units import (
     SEARCH_QUERY,
     SEARCH_REQUEST,
 )
+from gatekeeper.pricing.tariff import MODALITIES
 
 LONG_PROMPT = 200_000  # tokens; a request with more is billed as `long`
 CONTEXTS = ("short", "long")
@@ -45,7 +45,7 @@ BILLED_AS = {
 }
 # Searches are billed by generation: `request` of Gemini 2.5 and older, `query` later.
 GENERATIONS = {"2.5": "gemini-2.5", "3": "gemini-3"}
-GROUNDING = {
+BILLED_SEARCHES = {
     SEARCH_REQUEST: ("search", "gemini-2.5"),
     SEARCH_QUERY: ("search", "gemini-3"),
     MAPS_REQUEST: ("maps", "gemini-2.5"),
@@ -114,8 +114,8 @@ def families_of(ids: Iterable[str]) -> frozenset[str]:
 def component_charge(component: str, model: str, tier: str, prompt_tokens: int | None) -> Charge:
     """What a line of a cost would be on the bill: a component, the model that was priced, its tier, and the
     prompt's tokens, which decide on `long`."""
-    if component in GROUNDING:
-        kind, generation = GROUNDING[component]
+    if component in BILLED_SEARCHES:
+        kind, generation = BILLED_SEARCHES[component]
         return Charge(generation, kind)
     family = model_family(model)
     if not (tokens := _COMPONENT.fullmatch(component)):

@@ -1,5 +1,5 @@
 """The price lists of a model: pico-dollars for one unit of each component, in one tier, period and context.
-What a component is counted in is in `units`.
+What a component is counted in is in `price_components`.
 
 A `Tariff` is a row of a catalogue file, or what a model's rows add up to: rows of one tier may price
 different components in the same period. Searches and the storage of caches have no tier of their own: where

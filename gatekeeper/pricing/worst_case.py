@@ -23,13 +23,12 @@ from typing import NamedTuple
 
 from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS
 from gatekeeper.gemini.usage_total import Usage
-from gatekeeper.money import short_usd
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.cost_notes import BUDGET_NOTE
+from gatekeeper.pricing.cost_lines import SEARCH_KINDS
+from gatekeeper.pricing.cost_notes import budget_note
+from gatekeeper.pricing.price_components import IMAGE, MUSIC, TOKENS, VIDEO_RESOLUTIONS, VIDEO_SECOND, unit_of
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote
 from gatekeeper.pricing.tariff import PricedModel, Tariff
-from gatekeeper.pricing.unit_lines import GROUNDING
-from gatekeeper.pricing.units import IMAGE, MUSIC, TOKENS, VIDEO_RESOLUTIONS, VIDEO_SECOND, unit_of
 
 MAX_PROMPT_TOKENS = 1_048_576  # tokens
 # Tokens, thoughts included
@@ -89,7 +88,7 @@ def worst_case(
         billed_units=assumed,
     )
     if exact.cost_pico is not None:
-        what = "the searches" if not GROUNDING.keys().isdisjoint(assumed) else "all that it can have made"
+        what = "the searches" if not SEARCH_KINDS.keys().isdisjoint(assumed) else "all that it can have made"
         return _with_note(exact.cost_pico, f"{what} at their list price")
     input_tokens, output_tokens, assumption = _tokens(usage, action, request_bytes)
     tokens = input_tokens * prices.input_pico + output_tokens * prices.output_pico
@@ -120,23 +119,8 @@ def max_units(prices: Prices, action: str | None) -> int:
     return max(count * prices.units_pico.get(name, 0) for name, count in MAX_UNITS.items())
 
 
-def budget_rest_note(pico: int) -> str:
-    """The note to an estimate that is more than a budget has left."""
-    return _with_note(pico, "all that was left of it").note
-
-
-def bound_note(pico: int) -> str:
-    """The note to an estimate that is more than the call can cost by its request."""
-    return _with_note(pico, "the most that it can cost by its request").note
-
-
-def reserved_note(pico: int | None) -> str | None:
-    """The note to what was reserved for a call, where that is charged; None if nothing was."""
-    return None if pico is None else _with_note(pico, "what was reserved for it").note
-
-
 def _with_note(pico: int, how: str) -> WorstCase:
-    return WorstCase(pico, f"{BUDGET_NOTE} {short_usd(pico)} USD, {how}")
+    return WorstCase(pico, budget_note(pico, how))
 
 
 def _tokens(usage: Usage | None, action: str | None, request_bytes: int | None) -> tuple[int, int, str]:
@@ -186,7 +170,7 @@ def prices_of(rows: Iterable[Tariff], catalogue: Catalogue, day: date) -> Prices
     tokens = {name: price for name, price in highest.items() if unit_of(name) is TOKENS}
     units = {name: price for name, price in highest.items() if name not in tokens}
     # A request that searches is charged once or by query: as dear as either, so that the bound holds.
-    for query, kind in GROUNDING.items():
+    for query, kind in SEARCH_KINDS.items():
         known = units if kind.request in units or query in units else everywhere
         units[query] = max(known.get(query, 0), known.get(kind.request, 0))
     inputs = {name: price for name, price in tokens.items() if not _is_output(name)}

@@ -19,7 +19,7 @@ from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.gemini.billed_resources import CachedContent
 from gatekeeper.ledger.call import CallRecord, Outcome, PendingCharge
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
+from gatekeeper.pricing.price_components import CACHE_TOKEN_SECONDS
 from gatekeeper.proxy.call_quote import call_quote
 from gatekeeper.times import DAY
 

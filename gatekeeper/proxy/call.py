@@ -27,7 +27,7 @@ from gatekeeper.keys.rates import RateReservation
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import CallRecord, Outcome
-from gatekeeper.pricing.worst_case import reserved_note
+from gatekeeper.pricing.cost_notes import reserved_note
 from gatekeeper.proxy.access import access_request, request_refusal
 from gatekeeper.proxy.authenticate import CREDENTIAL_HEADERS, extract_credential
 from gatekeeper.proxy.call_accounting import apply_summary, complete_row

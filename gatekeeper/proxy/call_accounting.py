@@ -25,12 +25,12 @@ from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
+from gatekeeper.pricing.cost_lines import SEARCH_KINDS
+from gatekeeper.pricing.cost_notes import PENDING_VIDEOS, bound_note, budget_rest_note
 from gatekeeper.pricing.expected import EXPECTED_ACTIONS, expected_quote, expected_usage
+from gatekeeper.pricing.priced_call import has_failed
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, searches_charged
-from gatekeeper.pricing.row import has_failed
-from gatekeeper.pricing.unit_lines import GROUNDING
-from gatekeeper.pricing.worst_case import bound_note, budget_rest_note, worst_case
+from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.proxy.call_quote import call_quote, set_tokens
 from gatekeeper.proxy.disconnect import CONNECTED, Progress
 from gatekeeper.proxy.failures import CallFailed, error_message
@@ -276,5 +276,5 @@ def _take_free_searches(
     )
     for kind, searches in charged.items():
         if free := free_searches.take(call.upstream_key, model, kind, searches, day):
-            call.billed_units = {**units, GROUNDING[kind].free: free}
+            call.billed_units = {**units, SEARCH_KINDS[kind].free: free}
             units = call.billed_units

@@ -17,7 +17,7 @@ from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.rates import ExpectedTokens, RateReservation
 from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.pricing.expected import RequestSize
-from gatekeeper.pricing.row import has_failed
+from gatekeeper.pricing.priced_call import has_failed
 
 
 def expected_tokens(

@@ -27,7 +27,7 @@ from gatekeeper.keys.budgets import (
 )
 from gatekeeper.keys.policies import may_search
 from gatekeeper.keys.spend import current_spend
-from gatekeeper.pricing.bound import Asked, Bound, bound
+from gatekeeper.pricing.bound import Bound, RequestedUse, bound
 from gatekeeper.pricing.expected import TEXT_BYTES
 from gatekeeper.pricing.worst_case import DEFAULT_QUERY_COUNT
 from gatekeeper.proxy.call import ProxyCall
@@ -136,7 +136,7 @@ def _bound(call: ProxyCall, request_summary: RequestSummary, body: bytes | None,
         call.context.catalogue,
         model,
         utc_day(row.started_at),
-        Asked(
+        RequestedUse(
             action=row.action,
             request_bytes=size,
             refers=request_summary.refers or call.head.is_compressed,

@@ -15,9 +15,9 @@ import msgspec
 
 from gatekeeper.gemini.actions import BATCHES, OPENAI_BATCH
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.cost_line import CostLine
+from gatekeeper.pricing.cost_lines import CostLine
+from gatekeeper.pricing.priced_call import PricedColumns, free_reason, row_quote, row_sums
 from gatekeeper.pricing.quote import Quote
-from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote, row_sums
 from gatekeeper.pricing.sku import LONG_PROMPT, Charge, component_charge, model_family
 from gatekeeper.reconcile.billing_row import to_pico
 

@@ -9,7 +9,7 @@ from rig.cases import cases
 from gatekeeper.client.api_types import Cost, CostLine
 from gatekeeper.client.call_types import CallDetail
 from gatekeeper.client.cost_text import cost_lines, cost_text, quantity, token_lines
-from gatekeeper.pricing.units import UNITS
+from gatekeeper.pricing.price_components import UNITS
 
 
 def shown(call: CallDetail) -> list[str]:

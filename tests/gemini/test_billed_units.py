@@ -18,7 +18,7 @@ from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.requested_settings import RequestedMedia
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
-from gatekeeper.pricing.units import IMAGE, MUSIC, VIDEO_SECOND, unit_of
+from gatekeeper.pricing.price_components import IMAGE, MUSIC, VIDEO_SECOND, unit_of
 
 Json = dict[str, object]
 FLASH, IMAGEN, VEO, LYRIA = "gemini-3-flash", "imagen-4.0-generate-001", "veo-3.1-generate-001", "lyria-3.5"

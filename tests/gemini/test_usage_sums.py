@@ -10,7 +10,7 @@ from rig.examples import examples
 
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
-from gatekeeper.pricing.components import UnpricedError, billed_output_tokens
+from gatekeeper.pricing.billed_tokens import UnpricedError, billed_output_tokens
 
 
 def test_each_note_is_kept_once() -> None:

@@ -25,7 +25,7 @@ from gatekeeper.ledger.analytics.reprice_report import Report
 from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING_VIDEOS, SUM_DIFFERS, SUMS_INCOMPLETE
-from gatekeeper.pricing.row import has_failed
+from gatekeeper.pricing.priced_call import has_failed
 from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.startup import load_catalogue
 from gatekeeper.times import to_micros

@@ -20,7 +20,7 @@ from gatekeeper.pricing.batch_cost import (
     priced_again,
 )
 from gatekeeper.pricing.cost_notes import SUM_DIFFERS, SUMS_INCOMPLETE
-from gatekeeper.pricing.row import PricedColumns, row_quote
+from gatekeeper.pricing.priced_call import PricedColumns, row_quote
 from gatekeeper.startup import load_catalogue
 
 CATALOGUE = load_catalogue()

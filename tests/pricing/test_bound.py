@@ -12,7 +12,7 @@ from rig.cases import cases
 
 from gatekeeper.gemini.actions import EMBEDDING, IMAGE_ACTIONS, OPENAI_EMBEDDING
 from gatekeeper.gemini.usage_total import Usage
-from gatekeeper.pricing.bound import USUAL_OUTPUT, Asked, Bound, bound
+from gatekeeper.pricing.bound import USUAL_OUTPUT, Bound, RequestedUse, bound
 from gatekeeper.pricing.quote import quote
 from gatekeeper.pricing.worst_case import (
     DEFAULT_QUERY_COUNT,
@@ -28,7 +28,7 @@ DAY = date(2026, 11, 29)
 FLASH_TEXT, FLASH_OUTPUT = 300_000, 2_500_000
 
 
-def asked(action: str | None = "generateContent", size: int | None = 1000, **more: Any) -> Asked:
+def asked(action: str | None = "generateContent", size: int | None = 1000, **more: Any) -> RequestedUse:
     given: dict[str, Any] = {
         "refers": False,
         "is_text": True,
@@ -38,7 +38,7 @@ def asked(action: str | None = "generateContent", size: int | None = 1000, **mor
         "searches": 0,
         "units": {},
     }
-    return Asked(action, size, **(given | more))
+    return RequestedUse(action, size, **(given | more))
 
 
 def of(model: str = "gemini-2.5-flash", **more: Any) -> Bound:

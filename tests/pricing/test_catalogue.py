@@ -12,9 +12,9 @@ from rig.cases import cases
 
 from gatekeeper.money import pico
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.catalogue_document import catalogue_document
+from gatekeeper.pricing.price_components import unit_of
+from gatekeeper.pricing.price_documents import catalogue_document
 from gatekeeper.pricing.tariff import TIERS, Tariff
-from gatekeeper.pricing.units import unit_of
 from gatekeeper.startup import load_catalogue
 
 HEAD = 'version = "2026-11-24"\nchecked = "2026-11-24"\ncurrency = "USD"\n'

@@ -7,7 +7,7 @@ from datetime import date
 from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.catalogue_document import bounds_document, catalogue_document
+from gatekeeper.pricing.price_documents import bounds_document, catalogue_document
 from gatekeeper.pricing.tariff import Tariff
 
 HEAD = """

@@ -11,7 +11,7 @@ from rig.examples import examples
 from gatekeeper.gemini.json_values import Details
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_total import Usage, add_usages
-from gatekeeper.pricing.components import (
+from gatekeeper.pricing.billed_tokens import (
     MODALITIES,
     UnpricedError,
     billed_output_tokens,

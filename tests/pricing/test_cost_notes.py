@@ -8,9 +8,9 @@ from gatekeeper.pricing.cost_notes import (
     BUDGET_NOTE,
     NOT_BY_USAGE,
     is_priced_by_usage,
+    reserved_note,
     with_budget_note,
 )
-from gatekeeper.pricing.worst_case import reserved_note
 
 BUDGET = f"{BUDGET_NOTE} 0.25 USD, what was reserved for it"
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.gemini.usage import read_usage
+from gatekeeper.pricing.price_components import unit_of
 from gatekeeper.pricing.quote import Quote, quote
 from gatekeeper.pricing.tariff import MODALITIES, TIERS
-from gatekeeper.pricing.units import unit_of
 from gatekeeper.startup import load_catalogue
 
 DAY = date(2026, 11, 24)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.faults import CatalogueError
+from gatekeeper.pricing.price_faults import CatalogueError
 from gatekeeper.startup import load_catalogue
 
 BUILT_IN = Catalogue.parse("""

@@ -7,7 +7,8 @@ from datetime import date
 from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.price_changes import PriceChange, changes, changes_document
+from gatekeeper.pricing.price_changes import PriceChange, changes
+from gatekeeper.pricing.price_documents import changes_document
 
 BUILT_IN = Catalogue.parse("""
 checked = "2026-11-24"

@@ -12,7 +12,7 @@ from rig.cases import cases
 from rig.examples import examples
 
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.faults import CatalogueError, Fault
+from gatekeeper.pricing.price_faults import CatalogueError, Fault
 from gatekeeper.startup import load_catalogue
 
 HEAD = 'checked = "2026-11-24"\n'

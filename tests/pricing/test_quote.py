@@ -13,9 +13,9 @@ from rig.cases import cases
 from gatekeeper.gemini.actions import EMBEDDING, GENERATING
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.cost_line import CostLine
+from gatekeeper.pricing.cost_lines import CostLine
+from gatekeeper.pricing.price_documents import quote_document
 from gatekeeper.pricing.quote import Quote, quote, unpriced_reason
-from gatekeeper.pricing.quote_document import quote_document
 
 CATALOGUE = Catalogue.parse("""
 version = "2026-10-01"

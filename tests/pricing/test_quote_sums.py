@@ -9,9 +9,9 @@ from rig.cases import cases
 
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.cost_line import CostLine
+from gatekeeper.pricing.cost_lines import CostLine
+from gatekeeper.pricing.price_documents import plain_decimal
 from gatekeeper.pricing.quote import Quote, quote, searches_charged, sum_of_quotes
-from gatekeeper.pricing.quote_document import plain_decimal
 
 TOKENS = "per_1m_tokens"
 SEARCH, MAPS = "grounding_search_query", "grounding_maps_query"

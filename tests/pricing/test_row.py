@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.row import NO_MODEL, UNREADABLE_UNITS, PricedColumns, free_reason, row_quote
+from gatekeeper.pricing.priced_call import NO_MODEL, UNREADABLE_UNITS, PricedColumns, free_reason, row_quote
 
 CATALOGUE = Catalogue.parse("""
 version = "2026-10-01"

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from rig.cases import cases
 
 from gatekeeper.pricing.allowance import FreeSearches, Period, allowance_of, period_of
-from gatekeeper.pricing.components import UnpricedError
-from gatekeeper.pricing.cost_line import CostLine, cost_line, storage_line
+from gatekeeper.pricing.billed_tokens import UnpricedError
+from gatekeeper.pricing.cost_lines import CostLine, cost_line, storage_line, unit_lines
 from gatekeeper.pricing.tariff import Tariff
-from gatekeeper.pricing.unit_lines import unit_lines
 
 CENT = 10**10  # pico-dollars
 SEARCH, MAPS = "grounding_search_query", "grounding_maps_query"

@@ -17,8 +17,8 @@ from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.price_documents import quote_document
 from gatekeeper.pricing.quote import quote
-from gatekeeper.pricing.quote_document import quote_document
 from gatekeeper.startup import load_catalogue
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")

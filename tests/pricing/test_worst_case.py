@@ -12,8 +12,9 @@ from rig.examples import examples
 
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import reserved_note
 from gatekeeper.pricing.quote import quote
-from gatekeeper.pricing.worst_case import WorstCase, reserved_note, worst_case
+from gatekeeper.pricing.worst_case import WorstCase, worst_case
 
 CATALOGUE = Catalogue.parse("""
 version = "1"

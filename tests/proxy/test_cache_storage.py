@@ -20,7 +20,7 @@ from rig.standin import Reply, StandIn
 
 from gatekeeper.gemini.billed_resources import CachedContent
 from gatekeeper.ledger.call import CallRecord, Outcome, PendingCharge
-from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
+from gatekeeper.pricing.price_components import CACHE_TOKEN_SECONDS
 from gatekeeper.proxy.cache_storage import PERIOD, SECOND, is_due, storage_begun, storage_rows
 from gatekeeper.startup import load_catalogue
 from gatekeeper.times import DAY, iso, to_micros, utc_day

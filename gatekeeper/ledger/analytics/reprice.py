@@ -24,7 +24,7 @@ from gatekeeper.ledger.analytics.reprice_report import CHANGED, IN_PERIOD, Reaso
 from gatekeeper.ledger.analytics.row_prices import priced
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import BUDGET_NOTE, NOT_BY_USAGE
-from gatekeeper.pricing.row import NEVER_RAN
+from gatekeeper.pricing.priced_call import NEVER_RAN
 
 BATCH = 20_000  # distinct calls
 
@@ -40,7 +40,7 @@ class Run(NamedTuple):
     catalogue: Catalogue
 
 
-# `has_failed` of gatekeeper/pricing/row.py, in SQL.
+# `has_failed` of gatekeeper/pricing/priced_call.py, in SQL.
 HAS_FAILED = f"(coalesce(outcome, '') IN {NEVER_RAN} OR coalesce(status, 0) >= 400)"
 # A cost of 0 without a catalogue is that of a free call, whatever its model costs. The text of BUDGET_NOTE
 # has that of ESTIMATED in it, which is one of NOT_BY_USAGE.

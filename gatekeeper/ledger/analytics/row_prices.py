@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from typing import NamedTuple
 
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.row import PricedColumns, row_quote
+from gatekeeper.pricing.priced_call import PricedColumns, row_quote
 
 PARALLEL_FROM = 100_000  # distinct calls; fewer are priced sooner than a process starts
 MAX_PICO = 10**18  # DECIMAL(18,12) has no place for more

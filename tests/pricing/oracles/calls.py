@@ -14,17 +14,17 @@ from pricing.oracles.grid import ACTIONS, CASES
 
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_total import Usage
-from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.components import (
+from gatekeeper.pricing.billed_tokens import (
     Tokens,
     UnpricedError,
     embedding_components,
     generation_components,
     live_components,
 )
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_lines import SEARCH_KINDS, charged_searches
 from gatekeeper.pricing.quote import quote
 from gatekeeper.pricing.tariff import Tariff
-from gatekeeper.pricing.unit_lines import GROUNDING, charged_searches
 
 COMPONENTS = {"live": live_components, "embedding": embedding_components}
 SHIPPED = Path(__file__).parents[3] / "gatekeeper" / "pricing" / "prices.toml"
@@ -117,6 +117,6 @@ def _moved(tokens: Tokens, moved: Mapping[str, str]) -> Tokens:
 def _units(call: Call, prices: Mapping[str, int]) -> dict[str, int]:
     by_price = Tariff(tier=call.tier, prices=dict(prices))
     return dict(
-        charged_searches(by_price, name, count) if name in GROUNDING else (name, count)
+        charged_searches(by_price, name, count) if name in SEARCH_KINDS else (name, count)
         for name, count in call.units.items()
     )  # type: ignore[arg-type]

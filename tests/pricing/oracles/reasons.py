@@ -13,7 +13,7 @@ import msgspec
 from pricing.oracles.calls import Call, Change, shipped
 
 from gatekeeper.gemini.usage_total import Usage
-from gatekeeper.pricing.units import unit_of
+from gatekeeper.pricing.price_components import unit_of
 
 Right = Literal["we", "they", "open"]
 MODALITIES = ("text", "image", "video", "audio")

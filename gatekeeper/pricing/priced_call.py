@@ -1,12 +1,15 @@
-"""The cost of a recorded call, from nothing but its row: what it shows, and what it is priced by again.
+"""The cost of a whole call: of a recorded one by its row, and of one that is described by its usage, as
+`prices quote` and `POST /prices/quote` take it.
 
 The cost of a row depends on its columns (model, model_version, service_tier, action, usage, billed_units,
-started_at) and on the catalogue, so the same row and catalogue always give the same quote.
+started_at) and on the catalogue, so the same row and catalogue always give the same quote: what it shows, and
+what it is priced by again.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +19,7 @@ from gatekeeper.gemini.usage import read_usage
 from gatekeeper.pricing.batch_cost import PricedSum, priced_sums
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import Quote, quote, sum_of_quotes
+from gatekeeper.suggestions import did_you_mean
 
 UNREADABLE_UNITS = "billed_units of the row is not an object of counts"
 NO_MODEL = "the row names no model"
@@ -86,3 +90,42 @@ def free_reason(outcome: str | None, status: int | None, action: str | None) -> 
     if action and billing_of(action) is Billing.FREE:
         return f"calls of {action} cost nothing"
     return None
+
+
+class NotUsageError(ValueError):
+    """What is given as a usage has no counts of its own: its cost would be unknown."""
+
+
+def quote_usage(
+    catalogue: Catalogue,
+    model: str,
+    usage: Mapping[str, object],
+    *,
+    at: datetime,
+    tier: str,
+    action: str | None = None,
+) -> Quote:
+    """Prices a `usageMetadata` object. A note of a model that is not known names the one that it resembles.
+    Raises NotUsageError for a whole response."""
+    if "usageMetadata" in usage:
+        raise NotUsageError("this is a response: give the object in its usageMetadata")
+    quoted = quote(
+        catalogue,
+        model=model,
+        model_version=None,
+        usage=read_usage(msgspec.json.encode(usage)),
+        at=at,
+        tier=tier,
+        action=action,
+    )
+    question = model_question(catalogue, model, at.astimezone(UTC).date())
+    return msgspec.structs.replace(quoted, notes=(*quoted.notes, question)) if question else quoted
+
+
+def model_question(catalogue: Catalogue, model: str, day: date) -> str:
+    """Which known model one that is not in the catalogue resembles; empty if it is known, or none does."""
+    name = model.removeprefix("models/")
+    if catalogue.find(catalogue.resolve_alias(name, day)) is not None:
+        return ""
+    known = (known for each in catalogue.models() for known in each.ids if "*" not in known)
+    return did_you_mean(name, [*known, *catalogue.aliases])

@@ -1,9 +1,9 @@
-"""What a price component is counted in, by the component's name. Pure.
+"""The components of Google's price list: their names, and what each is counted in. Pure.
 
-The components of Google's price list: `input_`, `cached_`, `output_` and `embedding_input_` with a modality,
-the same after `live_` for the Live API; `cache_storage_token_hour`; `grounding_search_request` (Gemini 2.5
-and older) or `grounding_search_query` (Gemini 3 and later), and `grounding_maps_…` likewise; `image_each`,
-`music_each`; `output_video_second_720p`, `…_1080p`, `…_4k`.
+`input_`, `cached_`, `output_` and `embedding_input_` with a modality, the same after `live_` for the Live
+API; `cache_storage_token_hour`; `grounding_search_request` (Gemini 2.5 and older) or `grounding_search_query`
+(Gemini 3 and later), and `grounding_maps_…` likewise; `image_each`, `music_each`; `output_video_second_720p`,
+`…_1080p`, `…_4k`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gatekeeper.gemini.billed_units import IMAGE, MUSIC, VIDEO_SECOND
 from gatekeeper.gemini.grounding import MAPS_QUERY, SEARCH_QUERY
+from gatekeeper.pricing.tariff import MODALITIES
 
 __all__ = ["IMAGE", "MAPS_QUERY", "MUSIC", "SEARCH_QUERY", "VIDEO_SECOND"]
 
@@ -41,6 +42,15 @@ FREE_SEARCHES, FREE_MAPS = "grounding_search_free", "grounding_maps_free"
 CACHE_TOKEN_SECONDS = "cache_storage_token_second"  # noqa: S105
 VIDEO_RESOLUTIONS = ("720p", "1080p", "4k")
 """Behind `VIDEO_SECOND` in the component's name."""
+COMPONENTS = (
+    *(f"{kind}{name}" for kind in ("input_", "cached_", "output_") for name in MODALITIES),
+    *("output_text_thinking", "output_text_not_thinking"),
+    *(f"live_{kind}{name}" for kind in ("input_", "output_") for name in MODALITIES),
+    *(f"embedding_input_{name}" for name in MODALITIES),
+    *(CACHE_STORAGE, SEARCH_REQUEST, SEARCH_QUERY, MAPS_REQUEST, MAPS_QUERY, IMAGE, MUSIC),
+    *(f"{VIDEO_SECOND}{resolution}" for resolution in VIDEO_RESOLUTIONS),
+)
+"""All that Google charges for, in the order in which it is shown."""
 
 
 # Needed for each line of a cost; only the components of price lists are asked for.

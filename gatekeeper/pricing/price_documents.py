@@ -1,13 +1,18 @@
-"""A catalogue as JSON."""
+"""Prices and costs as JSON, as the API and the command line show them: a catalogue, what own prices change of
+it, a quote."""
 
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
+from typing import TypedDict
 
-from gatekeeper.money import usd
+from gatekeeper.money import short_usd, usd
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.price_changes import Changes, PriceChange
+from gatekeeper.pricing.price_components import TOKENS, unit_of
+from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.tariff import PricedModel, Tariff
-from gatekeeper.pricing.units import TOKENS, unit_of
 
 
 def catalogue_document(
@@ -67,3 +72,63 @@ def bounds_document(tariff: Tariff) -> dict[str, object]:
         "prompt_above": None if tariff.above < 0 else tariff.above,
         "prompt_up_to": tariff.up_to,
     }
+
+
+def changes_document(found: Changes) -> dict[str, object]:
+    """The differences as JSON; prices are dollars for the unit."""
+    return {
+        "models_added": found.added,
+        "prices": [_price_document(change) for change in found.prices],
+        "aliases": [
+            {"alias": each.alias, "from": each.starts, "old": each.old, "new": each.new}
+            for each in found.aliases
+        ],
+    }
+
+
+def _price_document(change: PriceChange) -> dict[str, object]:
+    unit = unit_of(change.component)
+    return {
+        "models": change.ids,
+        "component": change.component,
+        **bounds_document(change.tariff),
+        "unit": unit.name,
+        "old_usd": None if change.old is None else usd(change.old * unit.size),
+        "new_usd": usd(change.new * unit.size),
+    }
+
+
+class QuoteDocument(TypedDict):
+    """The contract's JSON of a quote. Amounts are exact decimals without trailing zeros."""
+
+    model: str
+    cost_usd: str | None
+    lines: list[dict[str, str]]
+    price_version: str
+    notes: list[str]
+
+
+def quote_document(quote: Quote) -> QuoteDocument:
+    """The quote as the API and `prices quote` show it."""
+    return {
+        "model": quote.model,
+        "cost_usd": None if quote.cost_pico is None else short_usd(quote.cost_pico),
+        "lines": [
+            {
+                "component": line.component,
+                "quantity": plain_decimal(line.quantity),
+                "unit": line.unit,
+                "unit_usd": short_usd(line.unit_pico),
+                "usd": short_usd(line.pico),
+            }
+            for line in quote.lines
+        ],
+        "price_version": quote.price_version,
+        "notes": list(quote.notes),
+    }
+
+
+def plain_decimal(quantity: int | Decimal) -> str:
+    """Without an exponent and trailing zeros."""
+    text = f"{quantity:f}"
+    return text.rstrip("0").removesuffix(".") if "." in text else text

@@ -1,4 +1,5 @@
-"""Whether the rows of a model fit together: no two price the same, and no price has a hole. Pure."""
+"""What can be wrong with a price file: faults, line by line; rows of a model that do not fit together,
+because two of them price the same, or a price has a hole. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +10,24 @@ from typing import NamedTuple
 
 from gatekeeper.pricing.tariff import Tariff, contexts_of, periods_of
 from gatekeeper.pricing.toml_lines import Path
+
+
+class Fault(NamedTuple):
+    """What is wrong in a line (from 1), and what is allowed: one line for people."""
+
+    line: int
+    message: str
+
+
+class CatalogueError(ValueError):
+    """A price file is invalid. Its message has one line for each fault, with the file's name once that is
+    known."""
+
+    def __init__(self, faults: Iterable[Fault], file: str | None = None) -> None:
+        self.faults = tuple(sorted(faults))
+        where = f"{file}, " if file else ""
+        self.lines = tuple(f"{where}line {line}: {message}" for line, message in self.faults)
+        super().__init__("\n".join(self.lines))
 
 
 class Row(NamedTuple):
