@@ -25,7 +25,7 @@ from gatekeeper.gemini.request_parser import NOTHING_NAMED
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import admit, admit_body
-from gatekeeper.keys.budgets import Budgets, Demand, Reservation, limited
+from gatekeeper.keys.budgets import Budgets, CostForecast, Reservation, accounts_with_budget
 from gatekeeper.keys.rate_rules import limits_of_accounts, limits_of_models
 from gatekeeper.keys.rates import ExpectedTokens, RateReservation, Rates
 from gatekeeper.keys.registry import KeyRegistry
@@ -164,7 +164,7 @@ def admission(registry: KeyRegistry, keys: int) -> None:
         MODEL,
         f"/v1beta/models/{MODEL}:{ACTION}",
         Billing.METERED,
-        asked=msgspec.structs.replace(NOTHING_NAMED.summary, max_output_tokens=1024),
+        request_summary=msgspec.structs.replace(NOTHING_NAMED.summary, max_output_tokens=1024),
     )
     shown = secret(keys // 2)
     rates, budgets, catalogue = Rates(), Budgets(), load_catalogue()
@@ -190,14 +190,16 @@ def admission(registry: KeyRegistry, keys: int) -> None:
 
     def reserve(accounts: tuple[Account, ...]) -> None:
         known = bound(catalogue, MODEL, DAY, asked)
-        reservation = budgets.try_reserve(limited(accounts), Demand(known.pico, known.is_firm, None), NOW)
+        reservation = budgets.try_reserve(
+            accounts_with_budget(accounts), CostForecast(known.pico, known.is_firm, None), NOW
+        )
         assert isinstance(reservation, Reservation), reservation
         budgets.release(reservation)
 
     def take(accounts: tuple[Account, ...]) -> None:
-        demands = limits_of_accounts(accounts, counts_tokens=True)
-        demands += limits_of_models(accounts, [MODEL], counts_tokens=True)
-        taken = rates.admit(demands, expected, NOW)
+        applied = limits_of_accounts(accounts, counts_tokens=True)
+        applied += limits_of_models(accounts, [MODEL], counts_tokens=True)
+        taken = rates.admit(applied, expected, NOW)
         assert isinstance(taken, RateReservation), taken
         taken.undo()
 

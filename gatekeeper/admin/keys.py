@@ -34,9 +34,9 @@ from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
 from gatekeeper.keys import field_values as values
 from gatekeeper.keys.audit import Actor
-from gatekeeper.keys.key_changes import Edit
+from gatekeeper.keys.key_changes import Edit, blocking, unblocked, updating, without_previous
 from gatekeeper.keys.key_index import KeyNotFound, has_secret
-from gatekeeper.keys.key_writer import Check, blocking, unblocked, updating, without_previous
+from gatekeeper.keys.key_writer import Check
 from gatekeeper.keys.listing import NEWEST_FIRST
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.store import ChangedMeanwhile
@@ -144,9 +144,7 @@ def parse_grace(value: object) -> int | None:
 async def delete() -> Response:
     """`{"deleted_keys": [token_id, …]}`, also for one key. Calls made with them stay in the ledger."""
     selection = await read_key_names()
-    await current_gateway().registry.delete_all(
-        selection.token_ids, check=check_may_change, **change_context()
-    )
+    await current_gateway().registry.delete(selection.token_ids, check=check_may_change, **change_context())
     return json_response({"deleted_keys": selection.token_ids})
 
 

@@ -1,7 +1,7 @@
 """What calls under way may still cost: reservations, so that spend and reservations together never exceed a
 budget. In memory and synchronous, but for the wait of a call that only other calls' reservations keep out.
 
-What is reserved for a call (`amount`), by the `CostForecast` that is made of its request:
+What is reserved for a call (`pico_to_reserve`), by the `CostForecast` that is made of its request:
 
 - A `bound` that the call cannot exceed is reserved as it is, times the most by which one was exceeded.
 - Where nothing bounds a call (no `maxOutputTokens`, a file of unknown length), or a stream that can be cut,
@@ -73,7 +73,7 @@ class Reservation(msgspec.Struct, eq=False):
     pico: int = 0
 
 
-def limited(accounts: Sequence[Account]) -> tuple[Account, ...]:
+def accounts_with_budget(accounts: Sequence[Account]) -> tuple[Account, ...]:
     """Those with a budget."""
     return tuple([account for account in accounts if account.record.max_budget_pico is not None])
 
@@ -95,56 +95,57 @@ def may_count(account: Account, model: str | None) -> bool:
     )
 
 
-def room(account: Account, now: int) -> int:
+def remaining_pico(account: Account, now: int) -> int:
     """What is neither spent nor reserved of an account's budget."""
     budget = account.record.max_budget_pico
     return UNLIMITED if budget is None else budget - current_spend(account, now)[0] - account.reserved_pico
 
 
-def may_be_short(account: Account) -> bool:
-    """Whether `room` may be negative. Does not look at the clock: a window that is over may make this too
-    strict, never too lax."""
+def may_be_overdrawn(account: Account) -> bool:
+    """Whether `remaining_pico` may be negative. Does not look at the clock: a window that is over may make
+    this too strict, never too lax."""
     budget = account.record.max_budget_pico
     return budget is not None and max(0, account.spend_pico) + account.reserved_pico > budget
 
 
-def tightest(accounts: Sequence[Account], now: int) -> Account:
-    """The account with the least room; of several the narrowest. There is at least one."""
+def binding_account(accounts: Sequence[Account], now: int) -> Account:
+    """The account with the least left of its budget, which decides; of several the narrowest. There is at
+    least one."""
     if len(accounts) == 1:
         return accounts[0]
     # `min` takes the first of equal ones, and accounts are from the widest to the narrowest.
-    return min(reversed(accounts), key=lambda account: room(account, now))
+    return min(reversed(accounts), key=lambda account: remaining_pico(account, now))
 
 
-def wanted_pico(demand: CostForecast, most: int) -> int:
+def wanted_pico(forecast: CostForecast, most: int) -> int:
     """What to reserve where there is enough, of `most` that no call has spent."""
-    if demand.expected is None or (demand.first is None and demand.is_firm):
-        return demand.bound
-    wanted = demand.expected
-    if demand.first is None:
+    if forecast.expected is None or (forecast.first is None and forecast.is_firm):
+        return forecast.bound
+    wanted = forecast.expected
+    if forecast.first is None:
         # The fewer calls are known, the larger a part each gets for itself: the next may be far dearer.
-        wanted = max(wanted, most // (MAX_CALLS_WITHOUT_HISTORY * (demand.calls + 1)))
-    return min(demand.bound, wanted)
+        wanted = max(wanted, most // (MAX_CALLS_WITHOUT_HISTORY * (forecast.calls + 1)))
+    return min(forecast.bound, wanted)
 
 
-def amount(demand: CostForecast, left: int, reserved: int) -> int | Shortfall:
+def pico_to_reserve(forecast: CostForecast, left: int, reserved: int) -> int | Shortfall:
     """What to reserve where `left` is neither spent nor reserved, and `reserved` is held by other calls."""
-    wanted = wanted_pico(demand, left + reserved)
+    wanted = wanted_pico(forecast, left + reserved)
     if wanted <= left:
         return wanted
-    if not _may_fit(demand, wanted, left + reserved):
+    if not _may_fit(forecast, wanted, left + reserved):
         return Shortfall.REFUSE
     # Nobody else uses the budget: all that is left.
     return left if reserved <= 0 else Shortfall.WAIT
 
 
-def _may_fit(demand: CostForecast, wanted: int, most: int) -> bool:
+def _may_fit(forecast: CostForecast, wanted: int, most: int) -> bool:
     """Whether so much is enough for a call that nobody else's reservations keep out."""
-    if demand.first is not None:
-        return most > demand.first
-    if demand.is_firm:
+    if forecast.first is not None:
+        return most > forecast.first
+    if forecast.is_firm:
         return wanted <= most
-    return most > 0 and most >= (demand.likely or 0)
+    return most > 0 and most >= (forecast.likely or 0)
 
 
 class _Turn:
@@ -169,11 +170,11 @@ class Budgets:
         self._queues: dict[Account, deque[_Turn]] = {}
 
     def try_reserve(
-        self, accounts: Sequence[Account], demand: CostForecast, now: int
+        self, accounts: Sequence[Account], forecast: CostForecast, now: int
     ) -> Reservation | Shortfall:
         """All of these accounts have a budget, and there is at least one."""
-        tight = tightest(accounts, now)
-        found = amount(demand, room(tight, now), tight.reserved_pico)
+        binding = binding_account(accounts, now)
+        found = pico_to_reserve(forecast, remaining_pico(binding, now), binding.reserved_pico)
         if isinstance(found, Shortfall):
             return found
         for account in accounts:
@@ -181,30 +182,36 @@ class Budgets:
         return Reservation(tuple(accounts), found)
 
     def reserve_at_once(
-        self, accounts: Sequence[Account], demand: Callable[[], CostForecast], clock: Clock
+        self, accounts: Sequence[Account], forecast: Callable[[], CostForecast], clock: Clock
     ) -> Reservation | Shortfall:
         """As `try_reserve`, unless others wait for the same: then it is their turn first."""
         if self._queues and any(account in self._queues for account in accounts):
             return Shortfall.WAIT
-        return self.try_reserve(accounts, demand(), clock())
+        return self.try_reserve(accounts, forecast(), clock())
 
     async def reserve(
-        self, accounts: Sequence[Account], demand: Callable[[], CostForecast], clock: Clock
+        self, accounts: Sequence[Account], forecast: Callable[[], CostForecast], clock: Clock
     ) -> Reservation | Shortfall:
-        """As `try_reserve`, but waits where that may help, behind those that wait already. The demand is
+        """As `try_reserve`, but waits where that may help, behind those that wait already. The forecast is
         asked for again after that: by then more is known of what such calls cost."""
-        found = self.reserve_at_once(accounts, demand, clock)
+        found = self.reserve_at_once(accounts, forecast, clock)
         # Behind those that wait for one of its accounts, whichever would be short: else it would overtake
         # them.
         short_of = next((account for account in accounts if account in self._queues), None)
         with trio.move_on_after(MAX_WAIT):
             while found is Shortfall.WAIT:
-                found = await self._wait(short_of or tightest(accounts, clock()), accounts, demand, clock)
+                found = await self._wait(
+                    short_of or binding_account(accounts, clock()), accounts, forecast, clock
+                )
                 short_of = None
         return found
 
     async def _wait(
-        self, short_of: Account, accounts: Sequence[Account], demand: Callable[[], CostForecast], clock: Clock
+        self,
+        short_of: Account,
+        accounts: Sequence[Account],
+        forecast: Callable[[], CostForecast],
+        clock: Clock,
     ) -> Reservation | Shortfall:
         """Waits until something can be reserved, or another account is the one that is short."""
         queue, turn = self._queues.setdefault(short_of, deque()), _Turn()
@@ -213,12 +220,12 @@ class Budgets:
         try:
             # It stays the first while there is too little for it: the next one does not overtake it.
             while found is Shortfall.WAIT and (
-                queue[0] is not turn or tightest(accounts, clock()) is short_of
+                queue[0] is not turn or binding_account(accounts, clock()) is short_of
             ):
                 with trio.move_on_after(LOOK_INTERVAL):
                     await turn.wait()
                 if queue[0] is turn:
-                    found = self._reserve_limited(accounts, demand, clock)
+                    found = self._reserve_with_budget(accounts, forecast, clock)
         finally:
             queue.remove(turn)
             # There may be enough for the next one too; and its turn may have come just when this one gave up.
@@ -228,18 +235,18 @@ class Budgets:
                 del self._queues[short_of]
         return found
 
-    def _reserve_limited(
-        self, accounts: Sequence[Account], demand: Callable[[], CostForecast], clock: Clock
+    def _reserve_with_budget(
+        self, accounts: Sequence[Account], forecast: Callable[[], CostForecast], clock: Clock
     ) -> Reservation | Shortfall:
         """As `try_reserve`, of those accounts that still have a budget; of none nothing."""
-        left = limited(accounts)
-        return self.try_reserve(left, demand(), clock()) if left else Reservation(())
+        left = accounts_with_budget(accounts)
+        return self.try_reserve(left, forecast(), clock()) if left else Reservation(())
 
     def extend(self, reservation: Reservation, pico: int, now: int) -> bool:
         """Reserves `pico` in all for a call that runs, if there is so much left."""
         # All of them or none: `release` gives the same amount back to each.
         more = pico - reservation.pico
-        if any(room(account, now) < more for account in reservation.accounts):
+        if any(remaining_pico(account, now) < more for account in reservation.accounts):
             return False
         for account in reservation.accounts:
             account.reserved_pico += more
@@ -248,7 +255,10 @@ class Budgets:
 
     def available(self, reservation: Reservation, now: int) -> int:
         """What a call that ends may be charged: what is reserved for it, and what is left beside that."""
-        left = min([room(account, now) for account in limited(reservation.accounts)], default=0)
+        left = min(
+            [remaining_pico(account, now) for account in accounts_with_budget(reservation.accounts)],
+            default=0,
+        )
         return reservation.pico + max(0, left)
 
     def release(self, reservation: Reservation) -> None:

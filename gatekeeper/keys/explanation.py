@@ -84,21 +84,21 @@ def rates_left(
     """What is left of each rate of these accounts, and of those that they have for this model. `now` is by
     the clock of rates."""
     models = [] if model is None else [model]
-    demands = limits_of_accounts(accounts, counts_tokens=True)
-    demands += limits_of_models(accounts, models, counts_tokens=True)
+    applied = limits_of_accounts(accounts, counts_tokens=True)
+    applied += limits_of_models(accounts, models, counts_tokens=True)
     titles = {account.id: account.title for account in accounts}
     return tuple(
-        _rate_left(titles, demand, rate, limit, rates.used(demand.account, now)[rate])
-        for demand in demands
-        for rate, limit in zip(Rate, demand.limits, strict=True)
+        _rate_left(titles, limits, rate, limit, rates.used(limits.account, now)[rate])
+        for limits in applied
+        for rate, limit in zip(Rate, limits.limits, strict=True)
         if limit is not None
     )
 
 
 def _rate_left(
-    titles: Mapping[AccountId, str], demand: AppliedLimits, rate: Rate, limit: int, used: int
+    titles: Mapping[AccountId, str], limits: AppliedLimits, rate: Rate, limit: int, used: int
 ) -> LimitLeft:
-    id_ = demand.account
+    id_ = limits.account
     title = titles[id_._replace(model="")]
     name = RATE_NAMES[rate]
     if id_.model:

@@ -1,4 +1,4 @@
-"""A change of a key: the state after it, and its entry in the audit log."""
+"""Changes of a key: the record and the state after one, and its entry in the audit log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Actor, Change
+from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.secrets import hash_secret, key_name
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, PreviousSecret, key_document
@@ -35,6 +36,24 @@ def set_fields(state: KeyState) -> dict[str, object]:
         for name, value in key_document(state).items()
         if value != _PLAIN[name] and name not in _OF_EACH
     }
+
+
+def updating(fields: KeyFields) -> Edit:
+    return lambda record: replace(record, **fields.changes)
+
+
+def blocking(now: int) -> Edit:
+    """A blocked key keeps its `blocked_at`."""
+    return lambda record: replace(record, blocked_at=record.blocked_at or now)
+
+
+def unblocked(record: KeyRecord) -> KeyRecord:
+    return replace(record, blocked_at=None)
+
+
+def without_previous(record: KeyRecord) -> KeyRecord:
+    """Its previous secret is revoked."""
+    return replace(record, previous=None)
 
 
 def rotated(record: KeyRecord, secret: str, grace_until: int | None) -> KeyRecord:

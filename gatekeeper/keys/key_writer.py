@@ -107,22 +107,6 @@ class KeyWriter:
             creation.outcome.append(error)
         self._waiting = [creation for creation in self._waiting if not creation.outcome]
 
-    async def update(self, name: str, fields: KeyFields, *, now: int, by: Actor | str) -> KeyState:
-        """Sets the given fields. With a changed `budget_duration` the window ends with the period that
-        contains now."""
-        return (await self.edit("update", [name], updating(fields), now=now, by=by))[0]
-
-    async def block(self, name: str, *, now: int, by: Actor | str) -> KeyState:
-        """Refuses the key's calls from now on. A blocked key keeps its `blocked_at`."""
-        return (await self.edit("block", [name], blocking(now), now=now, by=by))[0]
-
-    async def unblock(self, name: str, *, now: int, by: Actor | str) -> KeyState:
-        return (await self.edit("unblock", [name], unblocked, now=now, by=by))[0]
-
-    async def regenerate(self, name: str, *, now: int, by: Actor | str) -> tuple[str, KeyState]:
-        """A new secret for the key; the old one is revoked."""
-        return (await self.rotate([name], now=now, by=by))[0]
-
     async def rotate(
         self,
         names: Sequence[str],
@@ -153,7 +137,8 @@ class KeyWriter:
         by: Actor | str,
         check: Check = _allow,
     ) -> list[KeyState]:
-        """The same change of several keys, in one transaction."""
+        """The same change of several keys, in one transaction. With a changed `budget_duration` the window
+        ends with the period that contains now."""
         async with self._write_lock:
             states = await self._require(names, now, check)
             edited = await mapped(lambda state: (state, edited_state(state, edit, now)), states)
@@ -173,14 +158,10 @@ class KeyWriter:
         state.record = intern_values(edited.record)
         self._index.add(state)
 
-    async def delete(self, name: str, *, now: int, by: Actor | str) -> KeyState:
-        """Deletes the key. Its calls keep its id and alias in the ledger."""
-        return (await self.delete_all([name], now=now, by=by))[0]
-
-    async def delete_all(
+    async def delete(
         self, names: Sequence[str], *, now: int, by: Actor | str, check: Check = _allow
     ) -> list[KeyState]:
-        """Deletes keys, in one transaction."""
+        """Deletes keys, in one transaction. Their calls keep their ids and aliases in the ledger."""
         async with self._write_lock:
             states = await self._require(names, now, check)
             changes = await mapped(
@@ -251,21 +232,3 @@ def _new_key(
 def _edit_write(action: str, before: KeyState, after: KeyState, now: int, by: Actor | str) -> KeyWrite:
     detail = difference(key_document(before), key_document(after))
     return KeyWrite(after.record, after.window, change_of(action, after, now, by, detail))
-
-
-def updating(fields: KeyFields) -> Edit:
-    return lambda record: replace(record, **fields.changes)
-
-
-def blocking(now: int) -> Edit:
-    """A blocked key keeps its `blocked_at`."""
-    return lambda record: replace(record, blocked_at=record.blocked_at or now)
-
-
-def unblocked(record: KeyRecord) -> KeyRecord:
-    return replace(record, blocked_at=None)
-
-
-def without_previous(record: KeyRecord) -> KeyRecord:
-    """Its previous secret is revoked."""
-    return replace(record, previous=None)

@@ -19,10 +19,10 @@ from gatekeeper.keys.budgets import (
     CostForecast,
     Reservation,
     Shortfall,
-    amount,
-    limited,
-    room,
-    tightest,
+    accounts_with_budget,
+    binding_account,
+    pico_to_reserve,
+    remaining_pico,
     wanted_pico,
 )
 from gatekeeper.keys.policies import may_search
@@ -42,11 +42,12 @@ MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
 
 class BudgetRequest(msgspec.Struct, frozen=True):
-    """What a call wants of the budgets of these accounts; `demand` is made anew each time it is asked for."""
+    """What a call wants of the budgets of these accounts; `forecast` is made anew each time it is asked
+    for."""
 
     accounts: tuple[Account, ...]
     bound: Bound
-    demand: Callable[[], CostForecast]
+    forecast: Callable[[], CostForecast]
 
 
 async def reserve(call: ProxyCall, body: bytes | None) -> None:
@@ -54,16 +55,16 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
     buffered. Raises Refused."""
     if (wanted := wanted_by(call, body)) is None:
         return
-    accounts, demand = wanted.accounts, wanted.demand
-    found = call.context.budgets.reserve_at_once(accounts, demand, now)
+    accounts, forecast = wanted.accounts, wanted.forecast
+    found = call.context.budgets.reserve_at_once(accounts, forecast, now)
     if found is Shortfall.WAIT:
         call.record_begin()
         # The time that it waits is neither the client's nor the upstream's: both have as much left after it.
         left, call.deadline = call.deadline - call.context.now(), math.inf
-        found = await call.context.budgets.reserve(accounts, demand, now)
+        found = await call.context.budgets.reserve(accounts, forecast, now)
         call.deadline = call.context.now() + left
     if not isinstance(found, Reservation):
-        raise Refused(_refusal(accounts, demand()))
+        raise Refused(_refusal(accounts, forecast()))
     if not found.accounts:  # their budgets were taken away while it waited
         return
     call.budget.reservation = found
@@ -77,10 +78,10 @@ def reservable(call: ProxyCall, body: bytes) -> int | Shortfall | None:
     """What `reserve` would reserve now, or that it would wait; None: there is no budget. Raises Refused."""
     if (wanted := wanted_by(call, body)) is None:
         return None
-    demand, tight = wanted.demand(), tightest(wanted.accounts, at := now())
-    found = amount(demand, room(tight, at), tight.reserved_pico)
+    forecast, binding = wanted.forecast(), binding_account(wanted.accounts, at := now())
+    found = pico_to_reserve(forecast, remaining_pico(binding, at), binding.reserved_pico)
     if found is Shortfall.REFUSE:
-        raise Refused(_refusal(wanted.accounts, demand))
+        raise Refused(_refusal(wanted.accounts, forecast))
     return found
 
 
@@ -88,7 +89,9 @@ def wanted_by(call: ProxyCall, body: bytes | None) -> BudgetRequest | None:
     """None where there is no budget, or nothing to pay."""
     request_summary = call.request_parser.summary
     model = call.row.model or call.route.model
-    accounts = limited((*call.accounts, *call.context.registry.accounts.of_model(call.accounts, model)))
+    accounts = accounts_with_budget(
+        (*call.accounts, *call.context.registry.accounts.of_model(call.accounts, model))
+    )
     if not accounts or not call.route.billable:
         return None
     try:
@@ -96,22 +99,24 @@ def wanted_by(call: ProxyCall, body: bytes | None) -> BudgetRequest | None:
     except Exception as error:  # noqa: BLE001  it keeps no call from being answered
         call.context.accounting_errors.record_exception(error)
         known = UNKNOWN_BOUND
-    return BudgetRequest(accounts, known, partial(_demand, call, known, model or "", body))
+    return BudgetRequest(accounts, known, partial(_forecast, call, known, model or "", body))
 
 
 def now() -> int:
     return time_ns() // 1000
 
 
-def _refusal(accounts: tuple[Account, ...], demand: CostForecast) -> Refusal:
-    account, at = tightest(accounts, now()), now()
+def _refusal(accounts: tuple[Account, ...], forecast: CostForecast) -> Refusal:
+    account, at = binding_account(accounts, now()), now()
     spent, reset_at = current_spend(account, at)
     if spent >= (account.record.max_budget_pico or 0):
         return over_budget(account, spent, reset_at, at)
-    return short_of_budget(account, wanted_pico(demand, room(account, at) + account.reserved_pico), at)
+    return short_of_budget(
+        account, wanted_pico(forecast, remaining_pico(account, at) + account.reserved_pico), at
+    )
 
 
-def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> CostForecast:
+def _forecast(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> CostForecast:
     row = call.row
     experience = call.context.cost_history.of(row.key_id or "", model, row.action or "")
     size = call.carrier.received_bytes if body is None else len(body)

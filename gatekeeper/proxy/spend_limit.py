@@ -14,7 +14,7 @@ from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import growing_usage, read_usage
 from gatekeeper.keys.admission import short_of_budget
-from gatekeeper.keys.budgets import Reservation, may_be_short, room, tightest
+from gatekeeper.keys.budgets import Reservation, binding_account, may_be_overdrawn, remaining_pico
 from gatekeeper.keys.cost_history import cost_name
 from gatekeeper.pricing.quote import NO_BILLED_UNITS
 from gatekeeper.pricing.stream_cost import StreamCost
@@ -91,11 +91,11 @@ class SpendWatch:
     def _keep(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets
         # What is left is less than nothing where a budget was lowered while its calls run.
-        is_short = [True for account in reservation.accounts if may_be_short(account)]
-        if needed <= reservation.pico and not is_short:
+        is_overdrawn = [True for account in reservation.accounts if may_be_overdrawn(account)]
+        if needed <= reservation.pico and not is_overdrawn:
             return
         now = time_ns() // 1000
-        short = min(0, *(room(account, now) for account in reservation.accounts))
+        short = min(0, *(remaining_pico(account, now) for account in reservation.accounts))
         if needed <= reservation.pico + short:
             return
         times, by = RESERVATION_GROWTH
@@ -106,7 +106,7 @@ class SpendWatch:
                 self._call.row.charged_pico = reservation.pico
                 self._call.record_begin()
                 return
-        account = tightest(reservation.accounts, now)
+        account = binding_account(reservation.accounts, now)
         raise CutByGateway(short_of_budget(account, needed, now, own=reservation.pico))
 
     def _cost_by(self, summary: ResponseSummary, usage: bytes) -> int:

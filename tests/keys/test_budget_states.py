@@ -12,10 +12,10 @@ import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from rig.registry import key_store
+from rig.registry import key_store, regenerate_key, update_key
 
 from gatekeeper.keys.account import Account, AccountId
-from gatekeeper.keys.budgets import Budgets, CostForecast, Reservation, limited
+from gatekeeper.keys.budgets import Budgets, CostForecast, Reservation, accounts_with_budget
 from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
 from gatekeeper.keys.limits import Limits
 from gatekeeper.keys.registry import KeyRegistry
@@ -105,7 +105,7 @@ class BudgetMachine(RuleBasedStateMachine):
         alias=st.sampled_from(KEYS),
         user=st.sampled_from(USERS),
         model=st.sampled_from(MODELS),
-        demand=st.builds(
+        forecast=st.builds(
             CostForecast,
             amounts,
             st.booleans(),
@@ -114,11 +114,11 @@ class BudgetMachine(RuleBasedStateMachine):
             st.none() | st.integers(0, 20),
         ),
     )
-    def admit(self, alias: str, user: str | None, model: str, demand: CostForecast) -> None:
+    def admit(self, alias: str, user: str | None, model: str, forecast: CostForecast) -> None:
         key = self.key(alias)
         accounts = self.registry.accounts.of(key, user)
         accounts = (*accounts, *self.registry.accounts.of_model(accounts, model))
-        found = self.budgets.try_reserve(limited(accounts), demand, self.now)
+        found = self.budgets.try_reserve(accounts_with_budget(accounts), forecast, self.now)
         if isinstance(found, Reservation):
             charge = AccountCharge(key.id.name, 0, self.now, group=key.record.group, user=user, model=model)
             self.running.append(Running(charge, found))
@@ -180,7 +180,7 @@ class BudgetMachine(RuleBasedStateMachine):
     @rule(alias=st.sampled_from(KEYS))
     def rotate(self, alias: str) -> None:
         async def regenerate() -> None:
-            self.secrets[alias], _ = await self.registry.regenerate(alias, now=self.now, by="test")
+            self.secrets[alias], _ = await regenerate_key(self.registry, alias, now=self.now, by="test")
 
         trio.run(regenerate)
 
@@ -190,7 +190,7 @@ class BudgetMachine(RuleBasedStateMachine):
 
         async def update() -> None:
             fields = parse_fields(given, now=0, update=True)
-            await self.registry.update(alias, fields, now=self.now, by="test")
+            await update_key(self.registry, alias, fields, now=self.now, by="test")
 
         trio.run(update)
         self.excuse(self.key(alias).id)

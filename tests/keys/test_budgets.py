@@ -20,12 +20,12 @@ from gatekeeper.keys.budgets import (
     CostForecast,
     Reservation,
     Shortfall,
-    amount,
+    accounts_with_budget,
+    binding_account,
     has_budget,
-    limited,
     may_count,
-    room,
-    tightest,
+    pico_to_reserve,
+    remaining_pico,
     wanted_pico,
 )
 from gatekeeper.keys.limits import NamedRecord
@@ -53,7 +53,7 @@ def stream(bound: int, expected: int | None, first: int, *, is_firm: bool = Fals
 
 WAIT, REFUSE = Shortfall.WAIT, Shortfall.REFUSE
 AMOUNTS = [
-    # (demand, left, reserved, what is reserved)
+    # (forecast, left, reserved, what is reserved)
     ("all that is left", firm(10), 10, 0, 10),
     ("a pico-dollar too little", firm(10), 9, 0, REFUSE),
     ("while others hold enough", firm(10), 9, 1, WAIT),
@@ -86,14 +86,16 @@ AMOUNTS = [
 
 
 @cases(
-    ("demand", "left", "reserved", "found"), [case[1:] for case in AMOUNTS], ids=[case[0] for case in AMOUNTS]
+    ("forecast", "left", "reserved", "found"),
+    [case[1:] for case in AMOUNTS],
+    ids=[case[0] for case in AMOUNTS],
 )
-def test_what_is_reserved(demand: CostForecast, left: int, reserved: int, found: int | Shortfall) -> None:
-    assert amount(demand, left, reserved) == found
+def test_what_is_reserved(forecast: CostForecast, left: int, reserved: int, found: int | Shortfall) -> None:
+    assert pico_to_reserve(forecast, left, reserved) == found
 
 
 picos = st.integers(0, 1000)
-demands = st.builds(
+forecasts = st.builds(
     CostForecast,
     picos,
     st.booleans(),
@@ -103,23 +105,23 @@ demands = st.builds(
 )
 
 
-@given(demands, st.integers(-1000, 1000), picos)
+@given(forecasts, st.integers(-1000, 1000), picos)
 def test_never_more_than_is_left_and_never_a_wait_for_nobody(
-    demand: CostForecast, left: int, reserved: int
+    forecast: CostForecast, left: int, reserved: int
 ) -> None:
-    found = amount(demand, left, reserved)
+    found = pico_to_reserve(forecast, left, reserved)
     if found is Shortfall.WAIT:
         assert reserved > 0
-        assert demand.bound > left
+        assert forecast.bound > left
     elif isinstance(found, int):
         assert 0 <= found <= max(left, 0)
-        assert found <= demand.bound or found == left
+        assert found <= forecast.bound or found == left
 
 
 def test_whose_budget_counts() -> None:
     of_models = account(None, model_max_budget_pico={"models/gemini-2.5-pro*": 5})
     with_budget, without = account(5), account(None)
-    assert limited([without, with_budget, of_models]) == (with_budget,)
+    assert accounts_with_budget([without, with_budget, of_models]) == (with_budget,)
     assert has_budget([without, with_budget])
     assert has_budget([of_models])
     assert not has_budget([without])
@@ -134,9 +136,9 @@ def test_whose_budget_counts() -> None:
 
 def test_the_tightest_account_decides_and_all_of_them_hold_it() -> None:
     wide, narrow, even = account(100, spent=80), account(50, spent=40), account(10)
-    assert [room(each, NOW) for each in (wide, narrow, even)] == [20, 10, 10]
-    assert tightest([wide, narrow, even], NOW) is even  # of several the narrowest
-    assert tightest([wide, narrow], NOW) is narrow
+    assert [remaining_pico(each, NOW) for each in (wide, narrow, even)] == [20, 10, 10]
+    assert binding_account([wide, narrow, even], NOW) is even  # of several the narrowest
+    assert binding_account([wide, narrow], NOW) is narrow
     budgets = Budgets()
     found = reserved(budgets, [wide, narrow], firm(8))
     assert [wide.reserved_pico, narrow.reserved_pico, found.pico] == [8, 8, 8]
@@ -150,15 +152,15 @@ def test_a_budget_that_was_removed_or_cut_down_meanwhile_has_no_room() -> None:
     budgets = Budgets()
     reservation = reserved(budgets, [held], firm(8))
     held.record = account(5).record
-    assert room(held, NOW) == -3
+    assert remaining_pico(held, NOW) == -3
     assert not budgets.extend(reservation, 9, NOW)
     assert budgets.available(reservation, NOW) == 8
     budgets.release(reservation)
     assert held.reserved_pico == 0
 
 
-def reserved(budgets: Budgets, accounts: Sequence[Account], demand: CostForecast) -> Reservation:
-    found = budgets.try_reserve(accounts, demand, NOW)
+def reserved(budgets: Budgets, accounts: Sequence[Account], forecast: CostForecast) -> Reservation:
+    found = budgets.try_reserve(accounts, forecast, NOW)
     assert isinstance(found, Reservation)
     return found
 
@@ -195,9 +197,9 @@ class Calls:
         self.found: dict[str, Reservation | Shortfall] = {}
         self.now = NOW
 
-    async def reserve(self, name: str, demand: CostForecast, *accounts: Account) -> None:
+    async def reserve(self, name: str, forecast: CostForecast, *accounts: Account) -> None:
         self.found[name] = await self.budgets.reserve(
-            accounts or self.accounts, lambda: demand, lambda: self.now
+            accounts or self.accounts, lambda: forecast, lambda: self.now
         )
         self.order.append(name)
 
@@ -378,5 +380,5 @@ def test_who_is_short_is_told_to_wait_as_long_as_it_takes(spent, reserved, own, 
 def test_the_fewer_calls_are_known_the_more_is_reserved_where_nothing_bounds_them(
     calls: int, most: int, wanted: int
 ) -> None:
-    demand = CostForecast(bound=9000, is_firm=False, expected=80, likely=64, calls=calls)
-    assert wanted_pico(demand, most) == wanted
+    forecast = CostForecast(bound=9000, is_firm=False, expected=80, likely=64, calls=calls)
+    assert wanted_pico(forecast, most) == wanted

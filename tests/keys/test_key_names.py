@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from rig.examples import examples
-from rig.registry import running
+from rig.registry import running, update_key
 
 from gatekeeper.keys.audit import Change
 from gatekeeper.keys.fields import FieldError, parse_fields
+from gatekeeper.keys.key_changes import blocking
 from gatekeeper.keys.key_index import KeyAmbiguous, KeyNotFound
-from gatekeeper.keys.key_writer import blocking
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
@@ -53,7 +53,7 @@ async def test_a_name_of_two_keys_in_an_old_store_changes_neither(tmp_path):
             assert caught.value.token_ids == ids
             assert "t" * 16 not in str(caught.value)
         # By an id that has been looked up, only that key is reached.
-        await registry.delete_all(["key_2"], **BY)
+        await registry.delete(["key_2"], **BY)
         assert sorted(state.record.token_id for state in registry.states(NOW)) == ["key_1", "key_3"]
 
 
@@ -68,7 +68,7 @@ async def test_a_change_of_several_keys_is_made_for_all_or_for_none(tmp_path):
         for change in (
             registry.edit("block", ids, blocking(NOW), check=fail_at_the_last, **BY),
             registry.rotate(ids, check=fail_at_the_last, **BY),
-            registry.delete_all(ids, check=fail_at_the_last, **BY),
+            registry.delete(ids, check=fail_at_the_last, **BY),
         ):
             with pytest.raises(ValueError, match="not this one"):
                 await change
@@ -162,8 +162,8 @@ async def take(registry: KeyRegistry, action: str, *words: str | None) -> None:
         case "create", (alias, secret):
             await registry.create(parse_fields({"key_alias": alias, "key": secret}, now=NOW), **BY)
         case "rename", (str(name), alias):
-            await registry.update(name, parse_fields({"key_alias": alias}, now=NOW, update=True), **BY)
+            await update_key(registry, name, parse_fields({"key_alias": alias}, now=NOW, update=True), **BY)
         case "rotate", (str(name),):
             await registry.rotate([name], grace_until=NOW + 2**50, **BY)
         case "delete", (str(name),):
-            await registry.delete(name, **BY)
+            await registry.delete([name], **BY)

@@ -17,7 +17,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.examples import examples
-from rig.registry import key_store
+from rig.registry import block_key, delete_key, key_store, regenerate_key, unblock_key, update_key
 
 from gatekeeper.keys import registry as registry_module
 from gatekeeper.keys.audit import AuditEntry, AuditFilter, SqliteAuditStore
@@ -63,7 +63,7 @@ async def create(registry: KeyRegistry, now: int = NOW, **body) -> tuple[str, Ke
 
 
 async def update(registry: KeyRegistry, name: str, now: int = NOW, **body) -> KeyState:
-    return await registry.update(name, parse_fields(body, now=now), now=now, by=MASTER)
+    return await update_key(registry, name, parse_fields(body, now=now), now=now, by=MASTER)
 
 
 def audit_entries(path: Path) -> list[AuditEntry]:
@@ -140,11 +140,11 @@ async def test_a_blocked_key_stays_blocked_since_it_was_until_unblocked(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a")
 
-        await registry.block("a", now=NOW + 1, by=MASTER)
-        await registry.block("a", now=NOW + 2, by=MASTER)
+        await block_key(registry, "a", now=NOW + 1, by=MASTER)
+        await block_key(registry, "a", now=NOW + 2, by=MASTER)
         assert state.record.blocked_at == NOW + 1
 
-        await registry.unblock("a", now=NOW + 3, by=MASTER)
+        await unblock_key(registry, "a", now=NOW + 3, by=MASTER)
         assert not state.record.blocked
 
 
@@ -153,7 +153,7 @@ async def test_a_new_secret_ends_the_old_one_and_keeps_the_key(path):
         old, state = await create(registry, key_alias="a")
         registry.settle(AccountCharge(state.record.token_id, 7, NOW))
 
-        new, same = await registry.regenerate(old, now=NOW, by=MASTER)
+        new, same = await regenerate_key(registry, old, now=NOW, by=MASTER)
 
         assert same is state
         assert state.spend_pico == 7
@@ -167,7 +167,7 @@ async def test_a_deleted_key_is_unknown_and_its_late_calls_are_nobodys(path):
         secret, state = await create(registry, key_alias="a")
         token_id = state.record.token_id
 
-        await registry.delete("a", now=NOW, by=MASTER)
+        await registry.delete(["a"], now=NOW, by=MASTER)
         registry.settle(AccountCharge(token_id, 7, NOW))
         registry.replay([AccountCharge(token_id, 7, NOW)])
         await registry.store_spend([AccountCharge(token_id, 7, NOW)], 1, 10)
@@ -181,9 +181,9 @@ async def test_a_deleted_key_is_unknown_and_its_late_calls_are_nobodys(path):
 async def test_a_key_that_is_not_there_is_named_without_giving_a_secret_away(path):
     async with running(path) as registry:
         for name, part in [("nobody", "nobody"), ("sk-0123456789abcdefwxyz", "...wxyz")]:
-            for act in (registry.block, registry.unblock, registry.delete, registry.regenerate):
+            for act in (block_key, unblock_key, delete_key, regenerate_key):
                 with pytest.raises(KeyNotFound) as caught:
-                    await act(name, now=NOW, by=MASTER)
+                    await act(registry, name, now=NOW, by=MASTER)
                 assert part in str(caught.value)
                 assert "0123456789" not in str(caught.value)
 
@@ -236,7 +236,7 @@ async def test_the_trail_tells_who_changed_what(path):
         _, state = await create(registry, key_alias="a")
         await update(registry, "a", NOW + 1, max_budget=2)
         registry.settle(AccountCharge(state.record.token_id, 7, NOW + 1))
-        await registry.delete("a", now=NOW + 2, by="open")
+        await registry.delete(["a"], now=NOW + 2, by="open")
 
         audit_log = [entry.change for entry in audit_entries(path)]
 
@@ -260,9 +260,9 @@ async def test_a_store_that_fails_leaves_memory_as_it_was(path):
     with pytest.raises(StoreFailed):
         await update(registry, "a", key_alias="b")
     with pytest.raises(StoreFailed):
-        await registry.regenerate("a", now=NOW, by=MASTER)
+        await regenerate_key(registry, "a", now=NOW, by=MASTER)
     with pytest.raises(StoreFailed):
-        await registry.delete("a", now=NOW, by=MASTER)
+        await registry.delete(["a"], now=NOW, by=MASTER)
     with pytest.raises(StoreFailed):
         await create(registry, key_alias="c")
 
@@ -323,9 +323,9 @@ async def test_a_secret_is_nowhere_in_the_files(path):
     async with running(path) as registry:
         secrets = [(await create(registry, key_alias="a", key="my-own-secret-0001"))[0]]
         secrets.append((await create(registry))[0])
-        await registry.block(secrets[0], now=NOW, by=MASTER)
-        secrets.append((await registry.regenerate(secrets[1], now=NOW, by=MASTER))[0])
-        await registry.delete(secrets[0], now=NOW, by=MASTER)
+        await block_key(registry, secrets[0], now=NOW, by=MASTER)
+        secrets.append((await regenerate_key(registry, secrets[1], now=NOW, by=MASTER))[0])
+        await registry.delete([secrets[0]], now=NOW, by=MASTER)
         audit_log = msgspec.json.encode(list(audit_entries(path)))
 
         kept = b"".join(file.read_bytes() for file in path.parent.iterdir()) + audit_log
@@ -445,7 +445,7 @@ async def test_nothing_is_kept_of_a_deleted_key_but_its_secret(path):
         _, state = await create(registry, key_alias="a", model_max_budget={"gemini*": 1})
         registry.settle(AccountCharge(state.record.token_id, 7, NOW + 1, model="gemini-2.5-pro"))
         assert [part.spend_pico for part in registry.accounts.parts] == [7]
-        await registry.delete("a", now=NOW + 2, by=MASTER)
+        await registry.delete(["a"], now=NOW + 2, by=MASTER)
         assert [*registry.accounts.parts] == []
 
 
@@ -524,16 +524,16 @@ class Life:
         await update(self.registry, name, self.now, **body)
 
     async def block(self, name) -> None:
-        await self.registry.block(name, now=self.now, by=MASTER)
+        await block_key(self.registry, name, now=self.now, by=MASTER)
 
     async def unblock(self, name) -> None:
-        await self.registry.unblock(name, now=self.now, by=MASTER)
+        await unblock_key(self.registry, name, now=self.now, by=MASTER)
 
     async def regenerate(self, name) -> None:
-        await self.registry.regenerate(name, now=self.now, by=MASTER)
+        await regenerate_key(self.registry, name, now=self.now, by=MASTER)
 
     async def delete(self, name) -> None:
-        await self.registry.delete(name, now=self.now, by=MASTER)
+        await self.registry.delete([name], now=self.now, by=MASTER)
 
     async def settle(self, name, cost) -> None:
         if state := self.registry.find(name, self.now):
@@ -616,7 +616,7 @@ async def test_calls_have_their_turns_while_many_keys_are_made_changed_and_delet
         names = [state.record.token_id for _, state in made]
         await registry.edit("block", names, edit, now=NOW, by=MASTER, check=check)
         assert all(state.record.blocked_at == NOW for state in registry.states(NOW))
-        await registry.delete_all(names, now=NOW, by=MASTER)
+        await registry.delete(names, now=NOW, by=MASTER)
         await trio.lowlevel.checkpoint()
         await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()

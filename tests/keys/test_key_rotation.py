@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rig.registry import key_store
 
 from gatekeeper.keys.fields import FieldError, parse_fields
-from gatekeeper.keys.key_writer import without_previous
+from gatekeeper.keys.key_changes import without_previous
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.store import SecretConflict
@@ -98,7 +98,7 @@ async def test_the_grace_can_be_ended_and_ends_with_the_key(tmp_path):
         await registry.edit("end_grace", ["a"], without_previous, now=NOW, by=BY)
         assert valid(registry, old, new) == [False, True]
         newest = await rotate(registry, "a", HOUR)
-        await registry.delete("a", now=NOW, by=BY)
+        await registry.delete(["a"], now=NOW, by=BY)
         assert valid(registry, new, newest) == [False, False]
 
 

@@ -10,7 +10,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.examples import examples
-from rig.registry import key_store
+from rig.registry import key_store, update_key
 
 from gatekeeper.gemini.request_summary import Reference
 from gatekeeper.gemini.resource_names import OwnedResource
@@ -136,7 +136,7 @@ async def test_what_a_key_shares_is_seen_by_its_group_or_by_all(tmp_path: Path) 
     owners.apply(made("files/x", owner := states["owner"].record.token_id))
 
     async def seen(**change: object) -> list[str]:
-        await registry.update("owner", parse_fields(change, now=0, update=True), now=0, by="t")
+        await update_key(registry, "owner", parse_fields(change, now=0, update=True), now=0, by="t")
         return [alias for alias, state in states.items() if owners.may_see(state, "files/x")]
 
     assert await seen(share=None) == ["owner"]
@@ -146,7 +146,7 @@ async def test_what_a_key_shares_is_seen_by_its_group_or_by_all(tmp_path: Path) 
     assert await seen(share="all") == ["owner", "same", "other", "none"]
     assert await seen(share="group", group="g") == ["owner", "same"]
     # Of a deleted key they stay with those who saw them, also after a restart.
-    await registry.delete("owner", now=0, by="t")
+    await registry.delete(["owner"], now=0, by="t")
     del states["owner"]
     await (restarted := KeyRegistry(store)).load()
     for keys in (registry, restarted):

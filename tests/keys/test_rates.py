@@ -29,23 +29,25 @@ KEY, GROUP = AccountId("key", "key_1"), AccountId("group", "g")
 MODEL = AccountId("key", "key_1", "*-flash")
 
 
-def demand(who: AccountId = KEY, **limits: int) -> AppliedLimits:
+def applied(who: AccountId = KEY, **limits: int) -> AppliedLimits:
     return AppliedLimits(who, RateLimits(**limits))
 
 
-def admit(rates: Rates, now: int, *demands: AppliedLimits, prompt: int = 0, output: int | None = 0) -> Any:
-    return rates.admit(demands, ExpectedTokens(prompt, output), now)
+def admit(
+    rates: Rates, now: int, *applied_limits: AppliedLimits, prompt: int = 0, output: int | None = 0
+) -> Any:
+    return rates.admit(applied_limits, ExpectedTokens(prompt, output), now)
 
 
-def admitted(rates: Rates, now: int, *demands: AppliedLimits, **tokens: Any) -> RateReservation:
-    answer = admit(rates, now, *demands, **tokens)
+def admitted(rates: Rates, now: int, *applied_limits: AppliedLimits, **tokens: Any) -> RateReservation:
+    answer = admit(rates, now, *applied_limits, **tokens)
     assert isinstance(answer, RateReservation)
     return answer
 
 
 @pytest.mark.parametrize("limit", [1, 5, 60])
 def test_the_whole_limit_may_be_used_at_once_and_then_by_the_same_rhythm_again(limit):
-    rates, requests = Rates(), demand(requests=limit)
+    rates, requests = Rates(), applied(requests=limit)
     for number in range(limit):
         admitted(rates, number, requests)
 
@@ -56,7 +58,7 @@ def test_the_whole_limit_may_be_used_at_once_and_then_by_the_same_rhythm_again(l
 
 
 def test_a_high_limit_is_counted_by_the_second():
-    rates, requests = Rates(), demand(requests=1000)
+    rates, requests = Rates(), applied(requests=1000)
     for number in range(1000):
         admitted(rates, number * SECOND // 1000, requests)
 
@@ -69,7 +71,7 @@ def test_a_high_limit_is_counted_by_the_second():
 
 
 def test_a_steady_client_has_its_old_requests_forgotten():
-    rates, requests = Rates(), demand(requests=200)
+    rates, requests = Rates(), applied(requests=200)
     for number in range(1000):
         admitted(rates, number * SECOND // 3, requests)
     assert rates.used(KEY, 1000 * SECOND // 3)[Rate.REQUESTS] <= 3 * 61
@@ -77,19 +79,19 @@ def test_a_steady_client_has_its_old_requests_forgotten():
 
 def test_a_refusal_takes_nothing_from_any_and_names_the_longest_wait():
     rates = Rates()
-    key, group = demand(KEY, requests=2), demand(GROUP, requests=1, parallel=9)
+    key, group = applied(KEY, requests=2), applied(GROUP, requests=1, parallel=9)
     admitted(rates, 0, key)
     admitted(rates, 10, group)
 
     assert admit(rates, 20, key, group) == Exceeded(GROUP, Rate.REQUESTS, 1, MINUTE - 10)
     admitted(rates, 30, key)
     assert admit(rates, 40, key, group) == Exceeded(GROUP, Rate.REQUESTS, 1, MINUTE - 30)
-    both = demand(KEY, requests=2, tokens=9)
+    both = applied(KEY, requests=2, tokens=9)
     assert admit(rates, 50, both, group).rate is Rate.REQUESTS
 
 
 def test_parallel_calls_end_by_their_settlement_once():
-    rates, parallel = Rates(), demand(parallel=2)
+    rates, parallel = Rates(), applied(parallel=2)
     first, _ = admitted(rates, 0, parallel), admitted(rates, 0, parallel)
 
     assert admit(rates, 0, parallel) == Exceeded(KEY, Rate.PARALLEL, 2, None)
@@ -101,13 +103,13 @@ def test_parallel_calls_end_by_their_settlement_once():
 
 
 def test_a_full_minute_is_told_before_parallel_calls():
-    rates, both = Rates(), demand(parallel=1, requests=1)
+    rates, both = Rates(), applied(parallel=1, requests=1)
     admitted(rates, 0, both)
     assert admit(rates, 1, both) == Exceeded(KEY, Rate.REQUESTS, 1, MINUTE - 1)
 
 
 def test_tokens_are_taken_in_advance_and_settled():
-    rates, tokens = Rates(), demand(tokens=100)
+    rates, tokens = Rates(), applied(tokens=100)
     first = admitted(rates, 0, tokens, prompt=20, output=70)
 
     assert admit(rates, 1, tokens, prompt=11) == Exceeded(KEY, Rate.TOKENS, 100, MINUTE - 1)
@@ -117,7 +119,7 @@ def test_tokens_are_taken_in_advance_and_settled():
 
 
 def test_what_was_used_beyond_counts_from_the_end():
-    rates, tokens = Rates(), demand(tokens=100)
+    rates, tokens = Rates(), applied(tokens=100)
     admitted(rates, 0, tokens, prompt=10).settle(60, 50, 30 * SECOND)
 
     assert admit(rates, 30 * SECOND, tokens, prompt=45).wait == 30 * SECOND
@@ -125,7 +127,7 @@ def test_what_was_used_beyond_counts_from_the_end():
 
 
 def test_what_a_session_uses_counts_while_it_runs():
-    rates, tokens = Rates(), demand(tokens=100)
+    rates, tokens = Rates(), applied(tokens=100)
     runs = admitted(rates, 0, tokens, prompt=10)
     runs.note(5, 1)
     admitted(rates, 2, tokens, prompt=90).settle(0, 0, 2)
@@ -139,7 +141,7 @@ def test_what_a_session_uses_counts_while_it_runs():
 
 
 def test_what_is_given_back_late_counts_no_more_already():
-    rates, tokens = Rates(), demand(tokens=100)
+    rates, tokens = Rates(), applied(tokens=100)
     long = admitted(rates, 0, tokens, prompt=90)
     admitted(rates, MINUTE, tokens, prompt=60)
     long.settle(10, 0, MINUTE + 1)
@@ -147,7 +149,7 @@ def test_what_is_given_back_late_counts_no_more_already():
 
 
 def test_what_a_session_is_said_to_have_used_less_in_the_end_was_used():
-    rates, tokens = Rates(), demand(tokens=100)
+    rates, tokens = Rates(), applied(tokens=100)
     admitted(rates, 0, tokens, prompt=30)
     runs = admitted(rates, 0, tokens, prompt=10)
     runs.note(60, 1)
@@ -156,19 +158,19 @@ def test_what_a_session_is_said_to_have_used_less_in_the_end_was_used():
 
 
 def test_what_is_worked_off_takes_a_whole_time_more_and_not_less():
-    rates, tokens = Rates(), demand(tokens=7)
+    rates, tokens = Rates(), applied(tokens=7)
     admitted(rates, 0, tokens, prompt=7).settle(8, 0, 0)
     assert admit(rates, 0, tokens, prompt=7).wait == MINUTE + -(-MINUTE // 7)
 
 
 def test_a_call_of_unknown_tokens_counts_as_expected():
-    rates, tokens = Rates(), demand(tokens=100)
+    rates, tokens = Rates(), applied(tokens=100)
     admitted(rates, 0, tokens, prompt=90).settle(None, None, 1)
     assert admit(rates, 2, tokens, prompt=20).wait == MINUTE - 2
 
 
 def test_a_call_above_the_limit_is_admitted_alone_and_worked_off():
-    rates, tokens = Rates(), demand(tokens=100)
+    rates, tokens = Rates(), applied(tokens=100)
     alone = admitted(rates, 0, tokens, prompt=1000)
     assert admit(rates, 1, tokens, prompt=1).wait == MINUTE - 1
 
@@ -179,7 +181,7 @@ def test_a_call_above_the_limit_is_admitted_alone_and_worked_off():
 
 
 def test_an_output_without_a_bound_is_expected_as_long_as_the_latest_ones():
-    rates, tokens = Rates(), demand(tokens=10_000)
+    rates, tokens = Rates(), applied(tokens=10_000)
     first = admitted(rates, 0, tokens, output=None)
     assert admit(rates, 0, tokens, output=None).rate is Rate.TOKENS
     first.settle(100, 100, 1)
@@ -194,31 +196,31 @@ def test_an_output_without_a_bound_is_expected_as_long_as_the_latest_ones():
 
 
 def test_only_outputs_without_a_bound_tell_of_others():
-    rates, tokens = Rates(), demand(tokens=100_000)
+    rates, tokens = Rates(), applied(tokens=100_000)
     admitted(rates, 0, tokens, output=50_000).settle(50_000, 50_000, 0)
     admitted(rates, 1, tokens, prompt=50_000 - FIRST_OUTPUT, output=None)
 
 
 def test_what_was_learned_is_known_while_it_is_used():
-    rates, tokens = Rates(), demand(tokens=100_000)
+    rates, tokens = Rates(), applied(tokens=100_000)
     for now in range(0, 3 * IDLE_EXPIRY, IDLE_EXPIRY // 2):
         admitted(rates, now, tokens, output=None).settle(90_000, 90_000, now)
-        admitted(rates, now + 2 * MINUTE, demand(GROUP, tokens=10**9)).settle(0, 0, now)
+        admitted(rates, now + 2 * MINUTE, applied(GROUP, tokens=10**9)).settle(0, 0, now)
     admitted(rates, now + 3 * MINUTE, tokens, prompt=20_000)
     assert admit(rates, now + 3 * MINUTE, tokens, output=None).rate is Rate.TOKENS
 
 
 def test_a_call_that_is_refused_later_has_taken_nothing():
-    rates, limits = Rates(), demand(requests=1, tokens=10, parallel=1)
+    rates, limits = Rates(), applied(requests=1, tokens=10, parallel=1)
     admitted(rates, 0, limits, prompt=10).undo()
     admitted(rates, 1, limits, prompt=10)
-    for some in (demand(GROUP, tokens=10), demand(GROUP, requests=1)):
+    for some in (applied(GROUP, tokens=10), applied(GROUP, requests=1)):
         admitted(rates, 0, some, prompt=10).undo()
         admitted(rates, 0, some, prompt=10).undo()
 
 
 def test_what_is_known_later_is_taken_in_place_of_what_was_expected():
-    rates, tokens = Rates(), demand(tokens=100)
+    rates, tokens = Rates(), applied(tokens=100)
     call = admitted(rates, 0, tokens, prompt=10)
     assert call.retake(ExpectedTokens(90, 0), 5) is None
     assert admit(rates, 6, tokens, prompt=20) == Exceeded(KEY, Rate.TOKENS, 100, MINUTE - 1)
@@ -238,26 +240,26 @@ def test_a_call_without_limits_takes_nothing():
 def test_a_changed_limit_holds_from_the_next_call():
     rates = Rates()
     for now in range(5):
-        admitted(rates, now, demand(requests=5))
-    assert admit(rates, 5, demand(requests=2)).wait == MINUTE - 5 + 3
-    admitted(rates, 5, demand(requests=6))
+        admitted(rates, now, applied(requests=5))
+    assert admit(rates, 5, applied(requests=2)).wait == MINUTE - 5 + 3
+    admitted(rates, 5, applied(requests=6))
 
 
 def test_what_is_idle_is_forgotten_and_what_runs_is_not():
     rates = Rates()
-    runs = admitted(rates, 0, demand(GROUP, parallel=1))
+    runs = admitted(rates, 0, applied(GROUP, parallel=1))
     for number in range(100):
-        admitted(rates, number, demand(AccountId("key", str(number)), requests=5)).settle(0, 0, number)
+        admitted(rates, number, applied(AccountId("key", str(number)), requests=5)).settle(0, 0, number)
     assert len(rates) == 101
 
     late = 100 + IDLE_EXPIRY
     for number in range(100):
-        admitted(rates, late + number, demand(KEY, requests=500))
+        admitted(rates, late + number, applied(KEY, requests=500))
     assert len(rates) == 2
-    assert admit(rates, late + 100, demand(GROUP, parallel=1)).rate is Rate.PARALLEL
+    assert admit(rates, late + 100, applied(GROUP, parallel=1)).rate is Rate.PARALLEL
     runs.settle(0, 0, late + 100)
     for number in range(2):
-        admitted(rates, 2 * late + number, demand(KEY, requests=500))
+        admitted(rates, 2 * late + number, applied(KEY, requests=500))
     assert len(rates) == 1
 
 
@@ -303,15 +305,15 @@ class RatesMachine(RuleBasedStateMachine):
         output=st.one_of(st.none(), st.integers(0, 40)),
     )
     def call(self, names, prompt, output):
-        demands, expected = (
+        applied_limits, expected = (
             [AppliedLimits(name, LIMITS[name]) for name in names],
             ExpectedTokens(prompt, output),
         )
         before = {name: self.used(name) for name in LIMITS}
-        answer = self.rates.admit(demands, expected, self.now)
+        answer = self.rates.admit(applied_limits, expected, self.now)
         if isinstance(answer, Exceeded):
             assert {name: self.used(name) for name in LIMITS} == before
-            self.check_wait(answer, demands, expected)
+            self.check_wait(answer, applied_limits, expected)
             return None
         amounts = {name: taken.amount for name, taken in zip(names, answer._taken, strict=True)}
         call = Logged(self.now, names, amounts, answer)
@@ -319,14 +321,14 @@ class RatesMachine(RuleBasedStateMachine):
         self.check_limits(names)
         return call
 
-    def check_wait(self, refused, demands, expected):
+    def check_wait(self, refused, applied_limits, expected):
         """Whoever waits that long is admitted, and one microsecond before is not."""
         if refused.wait is None:
             assert LIMITS[refused.account].parallel == refused.limit
             return
-        later = deepcopy(self.rates).admit(demands, expected, self.now + refused.wait)
+        later = deepcopy(self.rates).admit(applied_limits, expected, self.now + refused.wait)
         assert isinstance(later, RateReservation) or later.rate is Rate.PARALLEL
-        early = deepcopy(self.rates).admit(demands, expected, self.now + refused.wait - 1)
+        early = deepcopy(self.rates).admit(applied_limits, expected, self.now + refused.wait - 1)
         assert early == refused._replace(wait=1)
 
     def check_limits(self, names):

@@ -23,6 +23,7 @@ from rig.live import (
     session,
     sockets_open,
 )
+from rig.registry import block_key, delete_key, regenerate_key, update_key
 from rig.websocket import frame, opened, rest
 from rig.wire import reset
 from websockets.frames import Opcode
@@ -127,9 +128,10 @@ async def test_a_key_that_is_no_longer_valid_ends_its_sessions(
         await client.recv()
         if action == "expire":
             fields = parse_fields({"duration": "1s"}, now=now - 2_000_000)
-            await registry.update("live", fields, now=now, by="test")
+            await update_key(registry, "live", fields, now=now, by="test")
         else:
-            await getattr(registry, action)("live", now=now, by="test")
+            change = {"block": block_key, "delete": delete_key, "regenerate": regenerate_key}[action]
+            await change(registry, "live", now=now, by="test")
         code, text = await ended(client)
         assert code == 1008
         assert text is not None
@@ -244,7 +246,7 @@ async def test_a_token_acts_as_the_key_that_created_it(
     async with session(guarded, path, None, additional_headers=headers) as client:
         await client.send(SETUP)
         await client.recv()
-        await guarded.gateway.registry.block("live", now=time_ns() // 1000, by="test")
+        await block_key(guarded.gateway.registry, "live", now=time_ns() // 1000, by="test")
         assert (await ended(client))[0] == 1008
     (request,) = google.requests
     assert request.headers.get_all("Authorization") == [f"Token {TOKEN}"]

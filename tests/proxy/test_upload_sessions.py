@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 from rig.gateway import Running, running
+from rig.registry import block_key, delete_key, regenerate_key, update_key
 from rig.standin import Reply, StandIn
 from rig.uploads import FILES, GoogleUploads, Upload, start
 from rig.wire import Answer, connect, exchange, head
@@ -128,17 +129,17 @@ async def test_the_key_is_looked_up_again(
     upload = await started(guarded, allowed_routes=["files.upload"])
     registry = guarded.gateway.registry
     if change in ("block", "delete"):
-        await getattr(registry, change)("up", now=1, by="test")
+        await {"block": block_key, "delete": delete_key}[change](registry, "up", now=1, by="test")
     else:
         # Made at the time 0, it has expired after a second.
         fields = {"duration": "1s"} if change == "expire" else {"allowed_routes": ["generateContent"]}
-        await registry.update("up", parse_fields(fields, now=0), now=1, by="test")
+        await update_key(registry, "up", parse_fields(fields, now=0), now=1, by="test")
     await refused(guarded, google, await upload.send("upload", b"x"), status, reason)
 
 
 async def test_a_new_secret_of_the_key_changes_nothing(guarded: Running, uploads: GoogleUploads) -> None:
     upload = await started(guarded)
-    await guarded.gateway.registry.regenerate("up", now=1, by="test")
+    await regenerate_key(guarded.gateway.registry, "up", now=1, by="test")
     assert (await upload.send("upload", b"x")).status == 200
 
 
@@ -250,7 +251,7 @@ async def test_refusals_end_an_upload_unless_waiting_helps(guarded: Running, upl
     answer = await upload.send("upload", b"x")
     assert (answer.status, answer.headers.get("x-goog-upload-status")) == (503, None)
     guarded.gateway.proxy.context.draining = False  # type: ignore[attr-defined]
-    await guarded.gateway.registry.block("up", now=1, by="test")
+    await block_key(guarded.gateway.registry, "up", now=1, by="test")
     answer = await upload.send("upload", b"x")
     assert (answer.status, answer.headers.get("x-goog-upload-status")) == (403, "final")
 

@@ -12,6 +12,7 @@ import trio
 from e2e.clients.relay import Relay
 from e2e.clients.session import Script, Session
 from e2e.clients.stage import ALIAS, PREFIX, Guarded
+from rig.registry import block_key, unblock_key
 
 FIRST_REQUEST_SECONDS = 60.0
 
@@ -81,9 +82,9 @@ Refusal = Callable[[Guarded], AbstractAsyncContextManager[None]]
 @asynccontextmanager
 async def key_blocked(guarded: Guarded) -> AsyncIterator[None]:
     registry = guarded.gateway.gateway.registry
-    await registry.block(ALIAS, now=0, by="test")
+    await block_key(registry, ALIAS, now=0, by="test")
     yield
-    await registry.unblock(ALIAS, now=0, by="test")
+    await unblock_key(registry, ALIAS, now=0, by="test")
 
 
 @asynccontextmanager
@@ -105,7 +106,7 @@ async def draining(guarded: Guarded) -> AsyncIterator[None]:
 @asynccontextmanager
 async def key_unknown(guarded: Guarded) -> AsyncIterator[None]:
     """The last one: it is not undone."""
-    await guarded.gateway.gateway.registry.delete(ALIAS, now=0, by="test")
+    await guarded.gateway.gateway.registry.delete([ALIAS], now=0, by="test")
     yield
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 from e2e.clients.relay import Change, Relay, relaying, unchanged
 from rig.gateway import Running, running
+from rig.registry import update_key
 
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.sandbox.server import serve_sandbox
@@ -68,7 +69,7 @@ class Guarded:
 
     async def set_key(self, **fields: Any) -> None:
         changes = parse_fields(fields, now=0, update=True)
-        await self.gateway.gateway.registry.update(ALIAS, changes, now=time.time_ns() // 1000, by="test")
+        await update_key(self.gateway.gateway.registry, ALIAS, changes, now=time.time_ns() // 1000, by="test")
 
     async def rows(self) -> list[dict[str, Any]]:
         """All rows, once each call whose response has come has one, or will have none."""
