@@ -8,7 +8,6 @@ from typing import TypeVar
 import click
 
 from gatekeeper.cli import live_values
-from gatekeeper.cli.confirmation import confirmed
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
@@ -21,7 +20,7 @@ from gatekeeper.cli.conventions import (
     limit_option,
 )
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
-from gatekeeper.cli.known_names import call_named
+from gatekeeper.cli.known_names import call_named, confirmed
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
 from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client.api_types import ApiResponse

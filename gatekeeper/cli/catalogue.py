@@ -1,4 +1,4 @@
-"""What the commands about prices share: the catalogue in force, and times."""
+"""What the commands about prices share: the catalogue in force, the user's own prices over it, and times."""
 
 from __future__ import annotations
 
@@ -37,3 +37,16 @@ def moment(text: str, given_as: str, status: ExitStatus) -> datetime:
         return parse_time(text, datetime.now(UTC))
     except ValueError as error:
         raise CommandError(f"{given_as}: {error}", status) from None
+
+
+def read_own(file: Path, built_in: Catalogue) -> Catalogue:
+    """The catalogue with a file of own prices over it. Raises CommandError with a message for each fault."""
+    from gatekeeper.pricing.price_faults import CatalogueError
+    from gatekeeper.startup import read_prices
+
+    try:
+        return read_prices(file, built_in.with_own)
+    except FileNotFoundError:
+        raise CommandError(f"there is no file {file}", ExitStatus.NOT_FOUND) from None
+    except CatalogueError as error:
+        raise CommandError(error.lines[0], ExitStatus.REJECTED, *error.lines[1:]) from None

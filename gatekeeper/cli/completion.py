@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -85,6 +85,12 @@ complete -c gatekeeper -f -a '(__gatekeeper_complete)'
 """
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
+# Of those at which bash breaks words, the ones that occur in words of ours.
+BREAKS = ":="
+# What bash would not take as it is, without quotes.
+SPECIAL = re.compile(r"[^\w@%+:=,./^-]")
+IN_DOUBLE_QUOTES = re.compile(r'[$`"\\]')
+
 
 @click.command(
     "completion",
@@ -114,9 +120,9 @@ def answer(root: click.Group, shell: str, args: Sequence[str]) -> str:
 
 def bash_answer(root: click.Group, line: str, breaks: str = " :=") -> str:
     """What bash puts in place of its own last word, quoted as that is."""
-    from gatekeeper.cli.shell_words import split
+    from gatekeeper.cli.completion import split_line
 
-    words, last = split(line)
+    words, last = split_line(line)
     # Before the program's name there may be variables.
     start = next(place for place, word in enumerate(words) if word.rpartition("/")[2] == "gatekeeper")
     items = completions(root, words[start + 1 :], last.text)
@@ -165,3 +171,43 @@ def may_stand(item: CompletionItem[str], *, after_dashes: bool) -> bool:
     command would take for an option."""
     is_option = item.is_argument and item.value.startswith("-") and not after_dashes
     return not (is_option or UNSAFE.search(item.value))
+
+
+class LastWord(NamedTuple):
+    """The word at the cursor, without its quotes. `quote` is the one that is open there, behind `before`
+    characters of it."""
+
+    text: str
+    quote: str = ""
+    before: int = 0
+
+    def replacement(self, value: str, breaks: str) -> str:
+        """What bash is to put in the word's place so that it becomes `value`: with an open quote all behind
+        that, otherwise all behind the last of its word breaks."""
+        if self.quote == "'":
+            return value[self.before :].replace("'", r"'\''")
+        if self.quote == '"':
+            return IN_DOUBLE_QUOTES.sub(r"\\\g<0>", value[self.before :])
+        last_break = max((self.text.rfind(each) for each in BREAKS if each in breaks), default=-1)
+        return SPECIAL.sub(r"\\\g<0>", value[last_break + 1 :])
+
+
+def split_line(line: str) -> tuple[list[str], LastWord]:
+    """The words before the cursor, and the one at it."""
+    words: list[str] = []
+    text, quote, begun, before = "", "", False, 0
+    characters = iter(line)
+    for each in characters:
+        if quote == "'" or (quote and each == quote):
+            quote, text = ("", text) if each == quote else (quote, text + each)
+        elif each == "\\":
+            text, begun = text + next(characters, ""), True
+        elif each in "\"'" and not quote:
+            quote, before, begun = each, len(text), True
+        elif each in " \t\n" and not quote:
+            if begun:
+                words.append(text)
+            text, begun = "", False
+        else:
+            text, begun = text + each, True
+    return words, LastWord(text, quote, before if quote else 0)

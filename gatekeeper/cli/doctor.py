@@ -31,7 +31,13 @@ from gatekeeper.cli.conventions import (
 )
 from gatekeeper.cli.deadline import ProbeError
 from gatekeeper.cli.output import print_json, print_table, print_wrapped
-from gatekeeper.cli.price_findings import SET_CLOCK, check_prices
+from gatekeeper.cli.price_findings import (
+    SET_CLOCK,
+    check_prices,
+    check_unpriced,
+    unpriced_at_gateway,
+    unpriced_in_file,
+)
 from gatekeeper.cli.probes import (
     Finding,
     check_certificate,
@@ -49,7 +55,6 @@ from gatekeeper.cli.running_gateway import (
     check_running,
 )
 from gatekeeper.cli.table_layout import TableColumn
-from gatekeeper.cli.unpriced_check import check_unpriced, of_file, of_gateway
 from gatekeeper.client.columns import Column, TextRole, padded
 from gatekeeper.settings import SETTINGS, OwnPrices, Setting, Settings, masked
 
@@ -132,7 +137,7 @@ def check_set_up(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield from check_kind(settings)
     yield check_port(settings)
     yield from check_prices(now, settings.own_prices)
-    yield from check_calls(lambda: of_file(settings.data, now), settings.own_prices, now)
+    yield from check_calls(lambda: unpriced_in_file(settings.data, now), settings.own_prices, now)
 
 
 def check_gateway(running: Running, target: Target, pinned: Path | None, now: datetime) -> Iterator[Finding]:
@@ -153,7 +158,7 @@ def check_gateway(running: Running, target: Target, pinned: Path | None, now: da
         yield from check_its_prices(running.prices, now)
         file = running.prices.own_file if local else None
         own = OwnPrices(Path(file)) if file else None
-        yield from check_calls(lambda: of_gateway(target, pinned), own, now)
+        yield from check_calls(lambda: unpriced_at_gateway(target, pinned), own, now)
 
 
 def is_local(url: str) -> bool:

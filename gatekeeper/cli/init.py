@@ -17,12 +17,12 @@ import click
 
 from gatekeeper.cli.conventions import CommandError, ExitStatus, examples, setting_options
 from gatekeeper.cli.deadline import ProbeError
-from gatekeeper.cli.google_key_probe import refusal
-from gatekeeper.cli.init_questions import asked
 from gatekeeper.cli.output import print_cells, print_note, print_warning
+from gatekeeper.cli.probes import key_refusal
 from gatekeeper.client.columns import TextRole
+from gatekeeper.setting_definitions import SETTINGS
 from gatekeeper.setting_parsers import GOOGLE_API_URL
-from gatekeeper.settings import DEFAULT_FILE, SETTINGS, SettingError, load, parse_setting
+from gatekeeper.settings import DEFAULT_FILE, SettingError, load, parse_setting
 from gatekeeper.settings_text import settings_text
 
 # Prints the master key of a settings file.
@@ -33,6 +33,9 @@ NO_KEY = (
     "there is no Google key: set GEMINI_API_KEY (https://aistudio.google.com/apikey), give it on stdin with "
     "--google-key-stdin, or try it without one: --sandbox"
 )
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+# With what each question is asked.
+QUESTIONS = {"host": "Address to listen on", "port": "Port", "data": "Data folder"}
 
 
 @click.command(
@@ -77,7 +80,7 @@ def init(
         raise CommandError(f"{config} is there already: --force replaces it", ExitStatus.REJECTED)
     given = found(flags, google_key_stdin)
     if sys.stdin.isatty() and sys.stderr.isatty():
-        given, open_mode = asked(given, open_mode)
+        given, open_mode = ask_questions(given, open_mode)
     if open_mode:
         given.pop(MASTER_KEY, None)
     else:
@@ -130,7 +133,7 @@ def check_google_key(upstream: str, keys: str) -> None:
     for number, key in enumerate(keys.split(","), 1):
         which = f"the Google key (number {number})" if "," in keys else "the Google key"
         try:
-            refused = refusal(upstream, key.strip())
+            refused = key_refusal(upstream, key.strip())
         except ProbeError as error:
             print_warning(
                 f"Whether Google accepts {which} is not known: {upstream} cannot be asked ({error})"
@@ -187,3 +190,50 @@ def url_of(host: str, port: int) -> str:
     from gatekeeper.addresses import WILDCARD_HOSTS, local_url
 
     return local_url(WILDCARD_HOSTS.get(host, host), port, "http")
+
+
+def ask_questions(given: Mapping[str, str], open_mode: bool) -> tuple[dict[str, str], bool]:
+    """Asks, on stderr, for what no flag says: the given settings with the answers, and whether there is to be
+    no master key."""
+    answers = dict(given)
+    if not answers.keys() & {"gemini_api_key", "sandbox"}:
+        if key := ask_google_key():
+            answers["gemini_api_key"] = key
+        else:
+            answers["sandbox"] = "true"
+    for name, question in QUESTIONS.items():
+        if name not in answers:
+            default = "./data-sandbox" if name == "data" and "sandbox" in answers else BY_NAME[name].default
+            answer = ask(name, question, default or "")
+            # A default is not written: it would stay as it is now, whatever a later version has.
+            if answer != default:
+                answers[name] = answer
+    if not open_mode and "master_key" not in answers:
+        question = "Make a master key? Without one any client key is accepted, from this machine only"
+        open_mode = not click.confirm(question, default=True, err=True)
+    return answers, open_mode
+
+
+def ask_google_key() -> str:
+    """Hidden; empty for none."""
+
+    def checked(text: str) -> str:
+        return valid("gemini_api_key", text) if text else ""
+
+    question = "Google API key (hidden; https://aistudio.google.com/apikey), or enter for the simulated API"
+    return click.prompt(
+        question, default="", hide_input=True, show_default=False, value_proc=checked, err=True
+    )
+
+
+def ask(name: str, question: str, default: str) -> str:
+    return click.prompt(question, default=default, value_proc=lambda text: valid(name, text), err=True)
+
+
+def valid(name: str, text: str) -> str:
+    """Raises UsageError, after which click asks again."""
+    try:
+        BY_NAME[name].parse(text)
+    except ValueError as allowed:
+        raise click.UsageError(f"it takes {allowed}") from None
+    return text

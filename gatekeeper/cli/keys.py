@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from gatekeeper.cli import live_values
-from gatekeeper.cli.confirmation import confirmed
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
@@ -24,12 +23,24 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.key_explain import explain
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.key_import import import_keys
-from gatekeeper.cli.key_table import KEYS
-from gatekeeper.cli.known_names import call_named
+from gatekeeper.cli.known_names import call_named, confirmed
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
+from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
+from gatekeeper.client import formats
 from gatekeeper.client.api_types import ApiResponse
+from gatekeeper.client.columns import Cell, Column, TextRole
 from gatekeeper.client.formats import local_now
-from gatekeeper.client.key_text import key_details
+from gatekeeper.client.key_text import (
+    bar_cell,
+    budget_cell,
+    key_details,
+    key_state,
+    key_tags_cell,
+    models_cell,
+    name_cell,
+    rate_cell,
+    secret_cell,
+)
 from gatekeeper.client.key_types import Key, Keys, NewKey
 
 if TYPE_CHECKING:
@@ -225,3 +236,28 @@ def print_new(response: ApiResponse[NewKey], quiet: bool, as_json: bool) -> None
 
 keys.add_command(explain)
 keys.add_command(import_keys)
+
+BAR_WIDTH = 12
+
+
+def used_cell(key: Key) -> Cell:
+    return formats.ago(key.last_used_at, local_now()), TextRole.PLAIN
+
+
+def state_cell(key: Key) -> Cell:
+    state = key_state(key, local_now())
+    # A role is what makes a key dangerous to lose.
+    return (f"{state}, {key.role}" if key.role else str(state)), state.role
+
+
+KEYS: tuple[Column[Key], ...] = (
+    TableColumn("key", 20, name_cell),
+    TableColumn("secret", 0, secret_cell, drop=2),
+    TableColumn("models", 8, models_cell, drop=5),
+    TableColumn("tags", 8, key_tags_cell, drop=3),
+    TableColumn("spend", 0, budget_cell),
+    TableColumn("", 0, lambda key: bar_cell(key, BAR_WIDTH), drop=FIRST_TO_GO, name="bars"),
+    TableColumn("rate", 0, rate_cell, drop=4),
+    TableColumn("last used", 0, used_cell, drop=6),
+    TableColumn("state", 0, state_cell),
+)

@@ -1,11 +1,15 @@
-"""A request about something that has a name; where there is none of that name, the error suggests one that
-exists."""
+"""Requests about something that has a name: where there is none of that name, the error suggests one that
+exists; before something is deleted for good, somebody is asked.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
+
+import click
 
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 from gatekeeper.suggestions import did_you_mean
@@ -50,3 +54,13 @@ async def existing_names(client: Client, noun: Noun) -> list[str]:
         return [key.key_alias for key in keys if key.key_alias]
     page = (await client.account_list(noun, limit=LIMIT)).value
     return [account.name for account in (*page.groups, *page.users)]
+
+
+def confirmed(question: str) -> bool:
+    """Raises CommandError at the end of input, where nobody can confirm."""
+    # On stderr: stdout may be redirected to a file, and the question would not be seen.
+    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    typed = sys.stdin.readline()
+    if not typed:
+        raise CommandError("no confirmation, so nothing was deleted: add --yes", ExitStatus.USAGE)
+    return typed.strip().lower() in ("y", "yes")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gatekeeper.cli.output import print_cells, print_fields, print_note, print_table
 from gatekeeper.client import formats
@@ -19,6 +19,9 @@ from gatekeeper.pricing.price_components import COMPONENTS, IMAGE, MUSIC, VIDEO_
 from gatekeeper.pricing.tariff import TIERS, PricedModel, Tariff
 from gatekeeper.settings import OwnPrices
 
+if TYPE_CHECKING:
+    from gatekeeper.pricing.price_changes import Changes
+
 T = TypeVar("T")
 
 UNITS_NOTE = "dollars for 1M tokens (h: for an hour), 1k searches, 1 s, 1 piece"
@@ -28,6 +31,10 @@ MARKS_NOTE = {
     "?": "? doubtful",
     "*": "* your own price",
 }
+
+INPUTS = ("input_text", "live_input_text", "embedding_input_text")
+TEXT_OUTPUTS = ("output_text", "live_output_text", "output_text_thinking")
+OUTPUTS = ("output_", "live_output_", IMAGE, MUSIC)
 
 
 def dollars(component: str, pico: int | None) -> str:
@@ -97,9 +104,6 @@ def output_of(tariff: Tariff) -> str:
     return ""
 
 
-INPUTS = ("input_text", "live_input_text", "embedding_input_text")
-TEXT_OUTPUTS = ("output_text", "live_output_text", "output_text_thinking")
-OUTPUTS = ("output_", "live_output_", IMAGE, MUSIC)
 MODEL_COLUMNS: tuple[Column[Shown], ...] = (
     Column("model", 0, lambda row: (f"{row.name} {context_of(row.tariff)}".strip(), TextRole.PLAIN)),
     Column("input", 0, lambda row: (first_of(row.tariff, *INPUTS), TextRole.PLAIN), right=True),
@@ -253,3 +257,19 @@ CHANGE_COLUMNS: tuple[Column[PriceChange], ...] = (
     Column("built in", 0, lambda row: (dollars(row.component, row.old), TextRole.DIM), right=True),
     Column("own", 0, lambda row: (dollars(row.component, row.new), TextRole.PLAIN), right=True),
 )
+
+
+def changes_summary(found: Changes) -> str:
+    """In one line."""
+    parts = [
+        counted(len(found.added), "model", "adds"),
+        counted(sum(change.old is not None for change in found.prices), "price", "changes"),
+        counted(sum(change.old is None for change in found.prices), "price", "adds"),
+        counted(len({change.alias for change in found.aliases}), "alias", "sets"),
+    ]
+    return ", ".join(filter(None, parts)) or "changes nothing"
+
+
+def counted(number: int, what: str, verb: str) -> str:
+    plural = "" if number == 1 else "es" if what.endswith("s") else "s"
+    return f"{verb} {number:,} {what}{plural}" if number else ""

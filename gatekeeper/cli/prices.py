@@ -6,14 +6,18 @@ that is free; its cost is unknown where the response shows usage other than toke
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from gatekeeper.cli import live_values
-from gatekeeper.cli.catalogue import loaded_catalogue, moment, own_prices
+from gatekeeper.cli.catalogue import loaded_catalogue, moment, own_prices, read_own
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
@@ -23,12 +27,13 @@ from gatekeeper.cli.conventions import (
     local_json_option,
     setting_flags,
 )
-from gatekeeper.cli.output import print_json
-from gatekeeper.cli.price_check import check
-from gatekeeper.cli.price_tokens import refuse_contradictions, tokens_options
+from gatekeeper.cli.output import print_cells, print_json
 from gatekeeper.cli.reprice import reprice
+from gatekeeper.client.columns import TextRole
 from gatekeeper.pricing.tariff import TIERS
-from gatekeeper.pricing.token_numbers import TokenNumbers
+from gatekeeper.pricing.token_numbers import CACHED_IS_PART, MEANINGS, MOST_TOKENS, TokenNumbers
+
+T = TypeVar("T")
 
 model_argument = click.argument(
     "model", required=False, shell_complete=live_values.of(live_values.priced_models)
@@ -80,6 +85,57 @@ def show(
         print_model(catalogue, own, model, known, day, history=at == "0s")
     else:
         print_prices(catalogue, own, day)
+
+
+def tokens_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Adds an option for each number; the command gets them as `tokens`."""
+
+    @functools.wraps(command)
+    def with_tokens(**options: object) -> T:
+        numbers = msgspec.convert({name: options.pop(name) for name in MEANINGS}, dict[str, int | None])
+        return command(tokens=TokenNumbers(**numbers), **options)
+
+    decorated: Callable[..., T] = with_tokens
+    # click lists the option that is added last first: hence in reverse order.
+    for name, meaning in reversed(MEANINGS.items()):
+        option = click.option(
+            f"--{name}", metavar="TOKENS", type=click.IntRange(0, MOST_TOKENS), help=meaning
+        )
+        decorated = option(decorated)
+    return decorated
+
+
+def refuse_contradictions(
+    model: str | None, tokens: TokenNumbers, usage: str | None, call: str | None
+) -> None:
+    """Raises UsageError unless the call is told in one way, completely, and can be."""
+    context = click.get_current_context()
+    numbers = [f"--{name}" for name, value in zip(MEANINGS, tokens, strict=True) if value is not None]
+    if ways := [way for way, given in (("--usage", usage), ("--call", call)) if given is not None]:
+        if excluded := [*ways[1:], *numbers]:
+            raise click.UsageError(f"{ways[0]} and {excluded[0]} exclude each other", context)
+    elif not tokens.are_given:
+        raise click.UsageError("Give MODEL with --input, --output or --usage FILE; or --call FILE", context)
+    if call is None and model is None:
+        raise click.UsageError(f"{(ways or numbers)[0]} needs MODEL, the model that was called", context)
+    if call is not None:
+        refuse_with_call(model, context)
+    if tokens.contradict:
+        why = CACHED_IS_PART.format(input="--input")
+        raise click.UsageError(f"--cached is more than --input: {why}", context)
+
+
+def refuse_with_call(model: str | None, context: click.Context) -> None:
+    """Raises UsageError for what a call tells itself."""
+    given = [
+        f"--{name}"
+        for name in ("at", "tier")
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    if excluded := [*(["MODEL"] if model else []), *given]:
+        raise click.UsageError(
+            f"--call and {excluded[0]} exclude each other: the call names its own", context
+        )
 
 
 @prices.command(
@@ -157,5 +213,28 @@ def read(name: str) -> bytes:
         raise CommandError(f"{name} cannot be read: {error.strerror}", ExitStatus.USAGE) from None
 
 
-prices.add_command(check)
+@prices.command("check", epilog=examples("prices check prices.toml", "prices check data/prices.toml --json"))
+@click.argument("file", type=click.Path(path_type=Path))
+@local_json_option
+def check(file: Path, as_json: bool) -> None:
+    """Show what a file of your own prices changes.
+
+    FILE against the built-in prices, as if it were the prices.toml of a data folder. A file with faults is
+    rejected: each is printed with its line.
+    """
+    from gatekeeper.cli.price_tables import changes_summary, print_changes
+    from gatekeeper.pricing.price_changes import changes
+    from gatekeeper.pricing.price_documents import changes_document
+
+    built_in = loaded_catalogue()
+    catalogue = read_own(file, built_in)
+    found = changes(built_in, catalogue)
+    if as_json:
+        versions = {"version": catalogue.version, "built_in_version": built_in.version}
+        print_json(msgspec.json.encode({**versions, **changes_document(found)}))
+        return
+    print_cells([(f"{file}: {changes_summary(found)}", TextRole.ACCENT)])
+    print_changes(found)
+
+
 prices.add_command(reprice)

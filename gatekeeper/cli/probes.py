@@ -1,7 +1,8 @@
 """Checks of `gatekeeper doctor` outside its own process: the data folder and who uses it, the certificate,
-and the upstream.
+the upstream, and whether Google accepts a key.
 
-The upstream is connected to as `serve` would; no key and no API call is sent.
+The upstream is connected to as `serve` would. Only `key_refusal` calls the API, with the key: one read that
+costs nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from gatekeeper.cli.deadline import run_with_timeout
+from gatekeeper.cli.deadline import ProbeError, run_with_timeout
 from gatekeeper.client import formats
 from gatekeeper.data_dir import ANALYTICS_FILE, LOCK_FILE, is_locked
 from gatekeeper.settings import Settings
@@ -38,6 +39,12 @@ SEGMENTS_CHECKED = 10
 PROC_LOCKS = Path("/proc/locks")
 CONNECT_TIMEOUT = 5.0
 DATE = re.compile(rb"^date:[ \t]*(.+?)\r?$", re.IGNORECASE | re.MULTILINE)
+
+# Of the request that asks whether Google accepts a key.
+KEY_TIMEOUT = 5.0  # seconds
+KEY_PATH = "/v1beta/models?pageSize=1"
+# Google answers 400 to a key that it does not know (API_KEY_INVALID), 403 to one that it has suspended.
+REFUSING_STATUSES = (400, 401, 403)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -204,3 +211,53 @@ def parse_date_header(head: bytes) -> datetime | None:
         return parsedate_to_datetime(found[1].decode("latin-1")).astimezone(UTC) if found else None
     except ValueError:
         return None
+
+
+class _Error(msgspec.Struct, frozen=True):
+    message: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    error: _Error = _Error()
+
+
+def key_refusal(upstream: str, key: str) -> str | None:
+    """What Google says if it refuses the key, None if it accepts it. Raises ProbeError if it says neither."""
+    status, body = run_with_timeout(KEY_TIMEOUT + 1, lambda: _list_models(upstream, key))
+    if status == 200:
+        return None
+    if status not in REFUSING_STATUSES:
+        raise ProbeError(f"it answers {status}")
+    try:
+        sentence = msgspec.json.decode(body, type=_Answer).error.message
+    except msgspec.DecodeError:
+        raise ProbeError(f"it answers {status}, and not as Google's API does") from None
+    # Whatever answers there may repeat the key.
+    return f"{status}: {sentence.replace(key, '…')}"
+
+
+def _list_models(upstream: str, key: str) -> tuple[int, bytes]:
+    """Raises OSError."""
+    # Imported here: `--help` does without.
+    import httpx2
+
+    from gatekeeper.upstream.pool import tls_context
+
+    try:
+        # As the gateway connects: by no proxy of the environment.
+        with httpx2.Client(verify=tls_context(), timeout=KEY_TIMEOUT, trust_env=False) as client:
+            response = client.get(upstream + KEY_PATH, headers={"x-goog-api-key": key})
+    except httpx2.TimeoutException:
+        raise TimeoutError from None
+    except httpx2.TransportError as error:
+        # The cause's text may quote the request.
+        raise OSError(0, connection_text(error)) from None
+    return response.status_code, response.content
+
+
+def connection_text(error: Exception) -> str:
+    return (
+        "its certificate is not trusted"
+        if "CERTIFICATE_VERIFY" in str(error)
+        else "no connection can be made"
+    )

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
+from gatekeeper.cli.completion import split_line
 from gatekeeper.cli.main import COMMANDS
-from gatekeeper.cli.shell_words import split
 from gatekeeper.keys.policies import SERVICE_TIERS
 
 MASTER = "sk-master-that-nobody-may-see"
@@ -223,11 +223,11 @@ def test_what_bash_puts_in_place_of_its_own_word(
     st.text("ab:=' \"$\\"),
 )
 def test_words_are_those_of_a_shell(words: list[str], last: str) -> None:
-    found, at_cursor = split(f"{shlex.join(words)} ")
+    found, at_cursor = split_line(f"{shlex.join(words)} ")
     assert (found, at_cursor.text) == (words, "")
     # Whatever is put in place of a word that is begun makes it the whole word.
     begun = "".join(f"\\{each}" for each in last)
-    completed = split(begun)[1].replacement(last + "x", "")
+    completed = split_line(begun)[1].replacement(last + "x", "")
     assert shlex.split(completed) == [last + "x"]
 
 
