@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from rig.bytecode import compile_share, keep_bytecode
+from rig.disk import preallocate_little
 from rig.examples import examples
 from rig.routes import compile_routes_once
 
@@ -76,3 +77,4 @@ def pytest_collection_finish() -> None:
 gc.disable()
 keep_bytecode()
 compile_routes_once()
+preallocate_little()

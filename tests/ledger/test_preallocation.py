@@ -8,12 +8,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rig.disk import fill, small_disk
+from rig.disk import AHEAD, fill, small_disk
 
+from gatekeeper.ledger import journal as journal_module
 from gatekeeper.ledger import segments
 from gatekeeper.ledger.call import CallRecord, Outcome, Position
-from gatekeeper.ledger.journal import PREALLOCATE_BYTES, Journal
+from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.segments import records, segment_numbers
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "PREALLOCATE_BYTES", AHEAD)
 
 
 @pytest.fixture
@@ -129,7 +135,7 @@ def test_room_that_was_not_needed_is_given_back(tmp_path: Path) -> None:
     size = segment.stat().st_size
     journal.close()
     if room > size:  # otherwise this file system cannot allocate ahead
-        assert size < PREALLOCATE_BYTES <= room
+        assert size < AHEAD <= room
         assert segment.stat().st_blocks * 512 < 100_000
     assert segment.stat().st_size == size
 

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from gatekeeper.ledger import journal
+
 BLOCK = 1 << 16
+AHEAD = journal.PREALLOCATE_BYTES  # as in a gateway
+LITTLE = 1 << 16  # bytes
+
+
+def preallocate_little() -> None:
+    """Each journal takes less disk space ahead from now on. In memory, where the tests' folders are,
+    each page of it is cleared: a third of what a gateway's start costs."""
+    journal.PREALLOCATE_BYTES = LITTLE
 
 
 @contextmanager
