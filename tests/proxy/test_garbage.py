@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import CoroutineType
 
 import httpx2
+import pytest
 import trio
 import trio.testing
 from rig.cases import cases
@@ -47,6 +48,14 @@ async def costly(reply: Reply) -> None:
 
 async def unknown(reply: Reply) -> None:
     await reply.json(b'{"error": {"code": 404, "message": "no", "status": "NOT_FOUND"}}', 404)
+
+
+@pytest.fixture(autouse=True)
+def only_what_comes() -> None:
+    """The collections of a test look through what came after this: its gateway, and not all that the tests
+    before have left."""
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager
