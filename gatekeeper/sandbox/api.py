@@ -7,31 +7,34 @@ import time
 from gatekeeper.sandbox.auth_tokens import AuthTokens
 from gatekeeper.sandbox.batch_calls import BatchCalls
 from gatekeeper.sandbox.batches import Batches
-from gatekeeper.sandbox.body import BodyBuffer
 from gatekeeper.sandbox.caches import CachedContents
 from gatekeeper.sandbox.calls import Calls
 from gatekeeper.sandbox.corpora import Corpora
-from gatekeeper.sandbox.cors import preflight_response, readable_by_page
 from gatekeeper.sandbox.embeddings import Embeddings
 from gatekeeper.sandbox.errors import GoogleError, commands_page
 from gatekeeper.sandbox.files import Files
-from gatekeeper.sandbox.images import IMAGE_ROUTES
+from gatekeeper.sandbox.http import (
+    BodyBuffer,
+    HttpResponse,
+    Request,
+    check_key,
+    empty_404,
+    preflight_response,
+    readable_by_page,
+    response,
+)
 from gatekeeper.sandbox.interactions import Interactions
-from gatekeeper.sandbox.keys import check_key
-from gatekeeper.sandbox.legacy import LEGACY_ROUTES
 from gatekeeper.sandbox.live_socket import LiveSockets
-from gatekeeper.sandbox.models import TABLE, get_model
-from gatekeeper.sandbox.openai import OpenAi
-from gatekeeper.sandbox.openai_batches import OpenAiBatches
+from gatekeeper.sandbox.media import IMAGE_ROUTES, Videos
+from gatekeeper.sandbox.models import MODEL_ROUTES, PALM_ROUTES
+from gatekeeper.sandbox.openai import OpenAi, OpenAiBatches
 from gatekeeper.sandbox.operations import Operations
 from gatekeeper.sandbox.projects import Projects
 from gatekeeper.sandbox.routing import Parameters, Route, RouteTable
 from gatekeeper.sandbox.search_stores import FileSearchStores
-from gatekeeper.sandbox.store import Clock, page
+from gatekeeper.sandbox.store import Clock
 from gatekeeper.sandbox.tuned_models import TunedModels
 from gatekeeper.sandbox.uploads import Uploads
-from gatekeeper.sandbox.videos import Videos
-from gatekeeper.sandbox.wire import HttpResponse, Request, empty_404, json_response, response
 
 
 class Api:
@@ -61,7 +64,7 @@ class Api:
             Corpora(clock).routes(),
             FileSearchStores(clock, files, operations).routes(self.uploads),
             TunedModels(clock, calls, batch_calls, operations).routes(),
-            LEGACY_ROUTES,
+            PALM_ROUTES,
             openai.routes(),
             operations.routes(),
             batch_calls.routes(),
@@ -96,14 +99,3 @@ class Api:
 
 def index_page(_request: Request, _at: Parameters) -> HttpResponse:
     return response(200, b"text/plain; charset=utf-8", commands_page().encode())
-
-
-def list_models(request: Request, _at: Parameters) -> HttpResponse:
-    some, more = page(TABLE, request.query.get("pageSize"), request.query.get("pageToken"))
-    return json_response({"models": [model.resource() for model in some]} | more)
-
-
-MODEL_ROUTES = (
-    Route("GET", "/{v}/models", list_models),
-    Route("GET", "/{v}/models/{id}", lambda _, at: json_response(get_model(at.name, at.version).resource())),
-)

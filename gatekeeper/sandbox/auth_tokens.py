@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from gatekeeper.sandbox.errors import invalid
 from gatekeeper.sandbox.google_json import Json, field, message, parse_int, text
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import Clock, ExpiringStore, parse_timestamp
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 TTL, NEW_SESSION_TTL = 30 * 60.0, 60.0
 MAX_TOKENS = 1000

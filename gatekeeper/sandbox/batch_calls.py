@@ -12,10 +12,10 @@ from gatekeeper.sandbox.embeddings import embed_content
 from gatekeeper.sandbox.errors import invalid
 from gatekeeper.sandbox.files import Files
 from gatekeeper.sandbox.google_json import Json, decode, field, message, messages, one_line, text
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
 from gatekeeper.sandbox.models import resolve_model
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import page
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 BATCH = "/{v}/batches/{id}"
 JSON_LINES = "application/jsonl"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from gatekeeper.sandbox.errors import cache_not_found, invalid
 from gatekeeper.sandbox.google_json import Json, field, text
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
 from gatekeeper.sandbox.models import resolve_model
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import (
@@ -18,7 +19,6 @@ from gatekeeper.sandbox.store import (
     random_id,
 )
 from gatekeeper.sandbox.token_counts import FileLookup, TokenCounts, count_tokens
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 # Google's default for a missing `ttl`: an hour.
 DEFAULT_TTL = 3600.0

@@ -33,12 +33,7 @@ from gatekeeper.sandbox.google_json import (
     one_line,
     text,
 )
-from gatekeeper.sandbox.long_decode import read_hop
-from gatekeeper.sandbox.models import Model, resolve_model
-from gatekeeper.sandbox.routing import Parameters, Route
-from gatekeeper.sandbox.texts import last_user_text, seeded_random
-from gatekeeper.sandbox.token_counts import FileLookup, TokenCounts, count_tokens, token_details
-from gatekeeper.sandbox.wire import (
+from gatekeeper.sandbox.http import (
     GOOGLE_HEADERS,
     JSON_TYPE,
     Headers,
@@ -48,6 +43,11 @@ from gatekeeper.sandbox.wire import (
     json_response,
     timing_header,
 )
+from gatekeeper.sandbox.long_decode import read_hop
+from gatekeeper.sandbox.model_output import last_user_text, seeded_random
+from gatekeeper.sandbox.models import Model, resolve_model
+from gatekeeper.sandbox.routing import Parameters, Route
+from gatekeeper.sandbox.token_counts import FileLookup, TokenCounts, count_tokens, token_details
 
 ROLES = ("", "user", "model", "function")
 

@@ -11,6 +11,7 @@ from math import inf
 
 from gatekeeper.sandbox.errors import GoogleError, invalid
 from gatekeeper.sandbox.google_json import Json, field, text
+from gatekeeper.sandbox.http import HttpResponse, RenderError, Request, error_response, json_response
 from gatekeeper.sandbox.interactions import interaction_error
 from gatekeeper.sandbox.routing import Parameters, Respond, Route
 from gatekeeper.sandbox.store import (
@@ -22,7 +23,6 @@ from gatekeeper.sandbox.store import (
     page,
     random_id,
 )
-from gatekeeper.sandbox.wire import HttpResponse, RenderError, Request, error_response, json_response
 
 RESOURCE_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 

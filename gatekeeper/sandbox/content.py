@@ -12,7 +12,7 @@ from functools import cache
 from random import Random
 from typing import Protocol, overload
 
-from gatekeeper.sandbox.wire import HttpResponse, Piece, Request, response
+from gatekeeper.sandbox.http import HttpResponse, Piece, Request, response
 
 BLOCK_BYTES = 64 * 1024
 

@@ -9,9 +9,9 @@ from functools import partial
 from gatekeeper.sandbox.collection import Collection, Record
 from gatekeeper.sandbox.errors import GoogleError, invalid
 from gatekeeper.sandbox.google_json import Json, field, message, messages, parse_int, text
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import Clock
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 DEFAULT_RESULTS, MAX_RESULTS = 10, 100
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from gatekeeper.sandbox.calls import apply_fault
 from gatekeeper.sandbox.errors import invalid, parse_command, raise_for_command
 from gatekeeper.sandbox.google_json import Json, field, message, messages, one_line, parse_int, text
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
+from gatekeeper.sandbox.model_output import last_user_text, seeded_random
 from gatekeeper.sandbox.models import Model, resolve_model
 from gatekeeper.sandbox.routing import Parameters, Route
-from gatekeeper.sandbox.texts import last_user_text, seeded_random
 from gatekeeper.sandbox.token_counts import FileLookup, TokenCounts, content_tokens, token_details
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 PLACES_PER_WORD = 16
 NOISE = 0.05

@@ -15,11 +15,11 @@ import base64
 import re
 from dataclasses import dataclass
 
-from gatekeeper.sandbox.body import BodyBuffer
 from gatekeeper.sandbox.content import Content, GeneratedBytes, KeptBytes, download_response
 from gatekeeper.sandbox.errors import GoogleError, file_not_found, invalid
 from gatekeeper.sandbox.google_json import Json, message, repeated, text
 from gatekeeper.sandbox.google_json import field as json_field
+from gatekeeper.sandbox.http import BodyBuffer, HttpResponse, Request, json_response, response
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import (
     MAX_KEPT_BYTES,
@@ -31,7 +31,6 @@ from gatekeeper.sandbox.store import (
     page,
     random_id,
 )
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response, response
 
 # Google's own address, wherever the sandbox runs: clients treat it as opaque and send it back.
 API_BASE = "https://generativelanguage.googleapis.com/v1beta/"

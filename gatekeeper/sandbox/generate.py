@@ -21,9 +21,15 @@ from gatekeeper.sandbox.google_json import (
     one_line,
 )
 from gatekeeper.sandbox.long_decode import Hop
-from gatekeeper.sandbox.media_output import media_part
+from gatekeeper.sandbox.model_output import (
+    long_story,
+    media_part,
+    plausible_text,
+    seeded_random,
+    thought,
+    until_stop,
+)
 from gatekeeper.sandbox.models import Model
-from gatekeeper.sandbox.texts import long_story, plausible_text, seeded_random, thought, until_stop
 from gatekeeper.sandbox.token_counts import (
     CHARACTERS_PER_TOKEN,
     TokenCounts,

@@ -22,6 +22,15 @@ from gatekeeper.sandbox.calls import (
 from gatekeeper.sandbox.errors import OVERLOADED, Command, GoogleError, KeyRefused, invalid
 from gatekeeper.sandbox.generate import Call, GenerateResponse, respond
 from gatekeeper.sandbox.google_json import Json, message, sorted_json, text
+from gatekeeper.sandbox.http import (
+    GOOGLE_HEADERS,
+    HttpResponse,
+    Piece,
+    Request,
+    error_response,
+    response,
+    timing_header,
+)
 from gatekeeper.sandbox.interaction_input import generate_request, input_contents
 from gatekeeper.sandbox.interaction_steps import (
     DONE,
@@ -35,15 +44,6 @@ from gatekeeper.sandbox.interaction_steps import (
 )
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import MAX_TOTAL_BYTES, OVERHEAD_BYTES, Clock, ExpiringStore, format_timestamp
-from gatekeeper.sandbox.wire import (
-    GOOGLE_HEADERS,
-    HttpResponse,
-    Piece,
-    Request,
-    error_response,
-    response,
-    timing_header,
-)
 
 # As long as Google keeps those of the paid tier.
 TTL = 55 * 24 * 3600.0

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gatekeeper.sandbox.calls import SLOW_SECONDS, Calls, chunk_delays
@@ -21,7 +21,6 @@ from gatekeeper.sandbox.errors import Command, GoogleError, invalid, invalid_pay
 from gatekeeper.sandbox.generate import GenerateResponse, respond
 from gatekeeper.sandbox.google_json import Json, decode, message, messages, text
 from gatekeeper.sandbox.google_json import field as json_field
-from gatekeeper.sandbox.live_history import History
 from gatekeeper.sandbox.store import ExpiringStore
 from gatekeeper.sandbox.token_counts import TokenCounts, token_details
 
@@ -35,6 +34,10 @@ MAX_HEARD_BYTES = 4 * 1024 * 1024
 CLOSE_CODES = {400: 1007, 401: 1008, 403: 1008, 404: 1008}
 # Of a reason in a Close frame, in UTF-8 (RFC 6455 §5.5).
 MAX_REASON_BYTES = 123
+# Characters of text and base64 in a history: at four a token, most of the 131,072 tokens of a Live model.
+MAX_HISTORY_CHARACTERS = 400_000
+# Of a turn without its texts and media: limits their number.
+OVERHEAD_CHARACTERS = 100
 
 
 class LiveClose(Exception):
@@ -53,6 +56,37 @@ Outgoing = tuple[float, Json]
 def close_for(error: GoogleError) -> LiveClose:
     reason = error.message.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
     return LiveClose(CLOSE_CODES.get(error.code, 1011), reason)
+
+
+class History:
+    """What a session remembers: a sliding window over its turns, so that a long session costs no more than a
+    short one and stays within its model's context."""
+
+    def __init__(self, contents: Iterable[Json] = ()) -> None:
+        self.contents: list[Json] = []
+        self._sizes: list[int] = []
+        self._size: int = 0
+        for content in contents:
+            self.add(content)
+
+    def add(self, content: Json) -> None:
+        """Forgets the oldest turns until the rest fits; never the new one."""
+        self.contents.append(content)
+        self._sizes.append(characters(content))
+        self._size += self._sizes[-1]
+        while self._size > MAX_HISTORY_CHARACTERS and len(self.contents) > 1:
+            self._size -= self._sizes.pop(0)
+            del self.contents[0]
+
+
+def characters(content: Json) -> int:
+    parts = messages(json_field(content, "parts"))
+    media = [message(json_field(part, "inlineData")) for part in parts]
+    return (
+        OVERHEAD_CHARACTERS
+        + sum(len(text(part.get("text"))) for part in parts)
+        + sum(len(text(blob.get("data"))) for blob in media)
+    )
 
 
 @dataclass(slots=True)

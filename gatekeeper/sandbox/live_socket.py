@@ -16,10 +16,9 @@ from gatekeeper.sandbox.auth_tokens import AuthTokens
 from gatekeeper.sandbox.calls import Calls
 from gatekeeper.sandbox.errors import GoogleError
 from gatekeeper.sandbox.google_json import Json, indented
-from gatekeeper.sandbox.keys import check_key
+from gatekeeper.sandbox.http import Request, check_key
 from gatekeeper.sandbox.live import LiveClose, LiveSession, SavedSession, SavedSessions, close_for
 from gatekeeper.sandbox.store import Clock, ExpiringStore
-from gatekeeper.sandbox.wire import Request
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable

@@ -1,6 +1,6 @@
-"""The models that the sandbox lists, as Google's Model resources (`GET /v1beta/models`). Limits are those of
-recorded lists; for newer families those of the previous generation.
-"""
+"""The models that the sandbox lists, as Google's Model resources (`GET /v1beta/models`), and the methods of
+the PaLM API, which none of them supports. Limits are those of recorded lists; for newer families those of the
+previous generation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,23 @@ from enum import Enum
 
 from gatekeeper.sandbox.errors import GoogleError, model_not_found
 from gatekeeper.sandbox.google_json import Json
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
+from gatekeeper.sandbox.routing import Parameters, Route
+from gatekeeper.sandbox.store import page
 
 LONG_CONTEXT = 1_048_576
 LONG_OUTPUT = 65_536
 SHORT_OUTPUT = 8_192
+# Of the PaLM API, which Google has switched off: no model supports them any more.
+PALM_METHODS = (
+    "generateText",
+    "generateMessage",
+    "generateAnswer",
+    "embedText",
+    "batchEmbedText",
+    "countTextTokens",
+    "countMessageTokens",
+)
 
 
 class Kind(Enum):
@@ -181,3 +194,25 @@ def unlisted_model(name: str) -> Model | None:
             return Model(name, name, thinking="-image" not in name and not name.endswith("-tts"))
         case _:
             return None
+
+
+def list_models(request: Request, _at: Parameters) -> HttpResponse:
+    some, more = page(TABLE, request.query.get("pageSize"), request.query.get("pageToken"))
+    return json_response({"models": [model.resource() for model in some]} | more)
+
+
+MODEL_ROUTES = (
+    Route("GET", "/{v}/models", list_models),
+    Route("GET", "/{v}/models/{id}", lambda _, at: json_response(get_model(at.name, at.version).resource())),
+)
+
+
+def refuse_palm(request: Request, at: Parameters) -> HttpResponse:
+    raise model_not_found(at.name, at.version, request.path.rpartition(":")[2])
+
+
+PALM_ROUTES = tuple(
+    Route("POST", f"/{{v}}/{kind}/{{id}}:{method}", refuse_palm)
+    for kind in ("models", "tunedModels")
+    for method in PALM_METHODS
+)

@@ -1,7 +1,8 @@
-"""The paths in OpenAI's form but for chat completions: models, embeddings, images.
+"""The paths in OpenAI's form but for chat completions and videos: models, embeddings, images, batches.
 
 An id may have Google's prefix: `models/gemini-2.5-flash`. Embeddings come as numbers or, as OpenAI's SDKs ask
-for them, as base64 of little-endian float32.
+for them, as base64 of little-endian float32. The input of a batch is a file of requests, uploaded by Google's
+Files API.
 """
 
 from __future__ import annotations
@@ -10,19 +11,29 @@ import base64
 import struct
 from typing import cast
 
+from gatekeeper.sandbox.batches import Batch, Batches, BatchRequest, BatchResult
 from gatekeeper.sandbox.calls import Calls, apply_fault
+from gatekeeper.sandbox.content import KeptBytes
 from gatekeeper.sandbox.embeddings import EMBEDDING_SECONDS, vector
 from gatekeeper.sandbox.errors import invalid, parse_command, raise_for_command
-from gatekeeper.sandbox.google_json import Json, parse_int, repeated, sorted_json, text
-from gatekeeper.sandbox.media_output import png
+from gatekeeper.sandbox.files import Files
+from gatekeeper.sandbox.google_json import Json, decode, message, parse_int, repeated, sorted_json, text
+from gatekeeper.sandbox.http import HttpResponse, Request, response
+from gatekeeper.sandbox.model_output import png
 from gatekeeper.sandbox.models import TABLE, Model, get_model, resolve_model
 from gatekeeper.sandbox.openai_chat import COMPACT_TYPE, VERSION, ChatCompletions, openai_error
 from gatekeeper.sandbox.routing import Parameters, Respond, Route
 from gatekeeper.sandbox.store import Clock
 from gatekeeper.sandbox.token_counts import text_tokens
-from gatekeeper.sandbox.wire import HttpResponse, Request, response
 
 MAX_IMAGES = 10
+BATCH_STATUSES = {
+    "PENDING": "validating",
+    "RUNNING": "in_progress",
+    "SUCCEEDED": "completed",
+    "CANCELLED": "cancelled",
+}
+CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 
 
 class OpenAi:
@@ -103,3 +114,71 @@ def encoded(written: str, body: Json, model: Model, *, as_base64: bool) -> objec
     asked: Json = {"content": {"parts": [{"text": written}]}, "outputDimensionality": body.get("dimensions")}
     values = cast("list[float]", vector(asked, model)["values"])
     return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode() if as_base64 else values
+
+
+class OpenAiBatches:
+    def __init__(self, batches: Batches, openai: OpenAi, files: Files) -> None:
+        self._batches = batches
+        self._openai = openai
+        self._files = files
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            openai_route("POST", "batches", self.create),
+            openai_route("GET", "batches/{id}", self.read),
+            openai_route("GET", "batches/batches/{id}", self.read),
+        )
+
+    def create(self, request: Request, _at: Parameters) -> HttpResponse:
+        body = request.json()
+        file, endpoint = text(body.get("input_file_id")), text(body.get("endpoint"))
+        if endpoint not in (CHAT, EMBEDDINGS):
+            raise invalid(f"endpoint must be {CHAT} or {EMBEDDINGS}.")
+        data = self._files.read(file)
+        requests = [parse_line(line) for line in data.splitlines() if line.strip()]
+        run = self._openai.chat.answer if endpoint == CHAT else embeddings
+        # The input file in place of a display name, which this form does not have.
+        batch = self._batches.start(endpoint, "", file, requests, run, self.write, len(data))
+        return compact(batch_object(batch))
+
+    def write(self, results: list[BatchResult]) -> Json:
+        lines = [
+            {
+                "id": f"batch_req_{at}",
+                **result.label,
+                "response": {"status_code": 200, "body": result.answer} if not result.failed else None,
+                "error": result.answer if result.failed else None,
+            }
+            for at, result in enumerate(results)
+        ]
+        data = b"".join(sorted_json(line) + b"\n" for line in lines)
+        return {"responsesFile": self._files.generate("application/jsonl", KeptBytes(data)).name}
+
+    def read(self, _request: Request, at: Parameters) -> HttpResponse:
+        return compact(batch_object(self._batches.poll(f"batches/{at.name}")))
+
+
+def parse_line(line: bytes) -> BatchRequest:
+    """Raises GoogleError (400)."""
+    try:
+        item = message(decode(line))
+    except (ValueError, RecursionError) as error:
+        raise invalid("The input file must have one JSON object a line.") from error
+    return BatchRequest(message(item.get("body")), {"custom_id": item.get("custom_id")})
+
+
+def batch_object(batch: Batch) -> Json:
+    completed = batch.count - batch.failed if batch.output else 0
+    document: Json = {
+        "id": batch.name,
+        "object": "batch",
+        "endpoint": batch.kind,
+        "input_file_id": batch.display_name,
+        "completion_window": "24h",
+        "status": BATCH_STATUSES[batch.state],
+        "created_at": int(batch.created),
+        "request_counts": {"total": batch.count, "completed": completed, "failed": batch.failed},
+    }
+    if batch.output:
+        document["output_file_id"] = batch.output["responsesFile"]
+    return document

@@ -20,9 +20,7 @@ from gatekeeper.sandbox.calls import (
 from gatekeeper.sandbox.errors import OVERLOADED, Command, GoogleError, invalid
 from gatekeeper.sandbox.generate import Call, GenerateResponse, respond
 from gatekeeper.sandbox.google_json import Json, indented, message, messages, sorted_json, text
-from gatekeeper.sandbox.routing import Parameters
-from gatekeeper.sandbox.store import Clock
-from gatekeeper.sandbox.wire import (
+from gatekeeper.sandbox.http import (
     GOOGLE_HEADERS,
     JSON_TYPE,
     HttpResponse,
@@ -30,6 +28,8 @@ from gatekeeper.sandbox.wire import (
     response,
     timing_header,
 )
+from gatekeeper.sandbox.routing import Parameters
+from gatekeeper.sandbox.store import Clock
 
 COMPACT_TYPE = b"application/json"
 # The version that Google's own errors name on these paths.

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from gatekeeper.sandbox.errors import GoogleError
 from gatekeeper.sandbox.google_json import Json
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import Clock, ExpiringStore, page
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 TTL = 48 * 3600.0
 MAX_OPERATIONS = 1000

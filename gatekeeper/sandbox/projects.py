@@ -11,10 +11,10 @@ from functools import partial
 from gatekeeper.sandbox.collection import IDENTIFIED, Collection
 from gatekeeper.sandbox.errors import invalid
 from gatekeeper.sandbox.google_json import Json, message, text
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
 from gatekeeper.sandbox.interactions import Interactions
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import Clock
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 # Environments have times of other names than the rest.
 DATED = replace(IDENTIFIED, created="created", updated="updated")

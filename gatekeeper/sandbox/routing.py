@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from gatekeeper.sandbox.wire import HttpResponse, RenderError, Request, error_response
+from gatekeeper.sandbox.http import HttpResponse, RenderError, Request, error_response
 
 # Google's versions, those of before 2024 included; and a name without slash and colon.
 PLACEHOLDERS = {"{v}": r"(?P<version>v1(?:(?:beta|alpha|main)\d*)?)", "{id}": r"([^/:]+)"}

@@ -6,16 +6,15 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from gatekeeper.sandbox.body import BodyBuffer
 from gatekeeper.sandbox.collection import Collection
 from gatekeeper.sandbox.corpora import delete
 from gatekeeper.sandbox.files import Files
 from gatekeeper.sandbox.google_json import Json, field, text
+from gatekeeper.sandbox.http import BodyBuffer, HttpResponse, Request, json_response
 from gatekeeper.sandbox.operations import Operations
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import Clock, random_id
 from gatekeeper.sandbox.uploads import Uploads
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 STORE = "/{v}/fileSearchStores/{id}"
 NAMESPACE = "type.googleapis.com/google.ai.generativelanguage.v1main."

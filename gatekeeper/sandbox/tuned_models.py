@@ -8,10 +8,10 @@ from gatekeeper.sandbox.calls import Calls
 from gatekeeper.sandbox.collection import Collection
 from gatekeeper.sandbox.errors import invalid
 from gatekeeper.sandbox.google_json import Json, field, message, text
+from gatekeeper.sandbox.http import HttpResponse, Request, json_response
 from gatekeeper.sandbox.operations import Operations
 from gatekeeper.sandbox.routing import Parameters, Respond, Route
 from gatekeeper.sandbox.store import Clock, random_id
-from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 TUNED = "/{v}/tunedModels/{id}"
 METADATA_TYPE = "type.googleapis.com/google.ai.generativelanguage.v1beta.CreateTunedModelMetadata"

@@ -6,7 +6,8 @@ ones by `upload, finalize`; `query` tells how many have arrived, `cancel` ends i
 the address is the `Location`, bytes are PUT there with their `Content-Range`, and 308 asks for more. An
 address is authorized by its upload id and needs no key.
 
-The sandbox accepts chunks of any size; Google's, but for the last, are multiples of 256 KiB.
+A multipart upload is taken apart as it arrives, so that one of gigabytes takes no memory. The sandbox accepts
+chunks of any size; Google's, but for the last, are multiples of 256 KiB.
 """
 
 from __future__ import annotations
@@ -16,17 +17,72 @@ import secrets
 from dataclasses import dataclass
 from typing import Protocol
 
-from gatekeeper.sandbox.body import BodyBuffer, MultipartBody
 from gatekeeper.sandbox.errors import GoogleError, invalid
 from gatekeeper.sandbox.google_json import Json
+from gatekeeper.sandbox.http import BodyBuffer, Headers, HttpResponse, Request, json_response, response
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import MAX_KEPT_BYTES, MAX_TOTAL_BYTES, OVERHEAD_BYTES, Clock, ExpiringStore
-from gatekeeper.sandbox.wire import Headers, HttpResponse, Request, json_response, response
 
 SESSION_TTL = 7 * 24 * 3600.0
 GRANULARITY = b"8388608"
+# Of a part's head, and of the metadata.
+MAX_PART_BYTES = 1024 * 1024
+BLANK_LINE = re.compile(rb"\n\r?\n")
 PLAIN = b"text/plain; charset=utf-8"
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+
+
+class MultipartBody(BodyBuffer):
+    """A multipart/related body (RFC 2387) of two parts, metadata and media; the media is kept up to `limit`.
+    `complete` once the last delimiter has arrived."""
+
+    def __init__(self, boundary: bytes, limit: int) -> None:
+        super().__init__(0)
+        self.metadata = BodyBuffer(MAX_PART_BYTES)
+        self.media = BodyBuffer(limit)
+        self.media_type = ""
+        self.complete: bool = False
+        # Google takes both line ends: its own client in Python sends LF.
+        self._delimiter = b"\n--" + boundary
+        # A delimiter begins with a line end, which the first one lacks.
+        self._pending = b"\r\n"
+        self._parts: int = 0
+        self._in_head = False
+
+    def feed(self, data: bytes) -> None:
+        self.size += len(data)
+        self._pending += data
+        while not self.complete and (self._take_head() if self._in_head else self._take_body()):
+            pass
+        if self.complete or len(self._pending) > MAX_PART_BYTES:
+            self._pending = b""
+
+    def _take_head(self) -> bool:
+        """Takes a part's head from the pending bytes; False if it has not arrived yet."""
+        blank_line = BLANK_LINE.search(self._pending)
+        if not blank_line:
+            return False
+        head, rest = self._pending[: blank_line.start()], self._pending[blank_line.end() :]
+        self._pending, self._in_head, self._parts = rest, False, self._parts + 1
+        kind = re.search(rb"(?im)^content-type:\s*([^\r\n]+)", head)
+        if self._parts == 2 and kind:
+            self.media_type = kind[1].decode(errors="replace")
+        return True
+
+    def _take_body(self) -> bool:
+        """Takes what has arrived of a part's body; False if its end has not."""
+        body, delimiter, rest = self._pending.partition(self._delimiter)
+        if delimiter:
+            body = body.removesuffix(b"\r")
+        else:
+            # The last bytes may be the beginning of a delimiter, or the return before it.
+            cut = max(0, len(self._pending) - len(self._delimiter))
+            body, rest = self._pending[:cut], self._pending[cut:]
+        if body and self._parts:
+            (self.metadata if self._parts == 1 else self.media).feed(body)
+        self._pending, self._in_head = rest, bool(delimiter)
+        self.complete = self._in_head and self._parts == 2
+        return self._in_head
 
 
 class UploadTarget(Protocol):

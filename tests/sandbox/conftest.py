@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from gatekeeper.sandbox.api import Api
+from gatekeeper.sandbox.http import HttpResponse, Request
 from gatekeeper.sandbox.server import serve_sandbox
-from gatekeeper.sandbox.wire import HttpResponse, Request
 
 
 @pytest.fixture

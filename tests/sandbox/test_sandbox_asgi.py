@@ -8,7 +8,7 @@ import json
 import pytest
 import trio
 
-from gatekeeper.sandbox.asgi import Sandbox
+from gatekeeper.sandbox.server import Sandbox
 
 STREAM = "/v1beta/models/gemini-3.8-flash:streamGenerateContent"
 GONE = {"type": "http.disconnect"}

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.sandbox import uploads
-from gatekeeper.sandbox.body import BodyBuffer, MultipartBody
 from gatekeeper.sandbox.content import BLOCK_BYTES, GeneratedBytes
 from gatekeeper.sandbox.errors import GoogleError
 from gatekeeper.sandbox.files import File, Files
+from gatekeeper.sandbox.http import BodyBuffer
 from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.sandbox.store import MAX_KEPT_BYTES
-from gatekeeper.sandbox.uploads import GRANULARITY
+from gatekeeper.sandbox.uploads import GRANULARITY, MultipartBody
 
 UPLOAD, FILES = "/upload/v1beta/files", "/v1beta/files"
 TEXT = {"content-type": "text/plain"}

@@ -10,8 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import connect
 
-from gatekeeper.sandbox.live import MAX_HEARD_BYTES
-from gatekeeper.sandbox.live_history import MAX_CHARACTERS
+from gatekeeper.sandbox.live import MAX_HEARD_BYTES, MAX_HISTORY_CHARACTERS
 
 MODEL = "models/gemini-2.0-flash-live-001"
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -182,10 +181,10 @@ async def test_the_oldest_turns_are_forgotten(live):
     async with live() as session:
         counts = []
         for _ in range(10):
-            messages = await session.say(f"Say {'a' * (MAX_CHARACTERS // 8)}")
+            messages = await session.say(f"Say {'a' * (MAX_HISTORY_CHARACTERS // 8)}")
             counts.append(messages[-1]["usageMetadata"]["promptTokenCount"])
     assert counts == sorted(counts)
-    assert counts[-1] == counts[-2] <= MAX_CHARACTERS // 4
+    assert counts[-1] == counts[-2] <= MAX_HISTORY_CHARACTERS // 4
 
 
 async def test_a_session_can_be_slow_and_of_a_newer_model(live):

@@ -9,7 +9,7 @@ import re
 import pytest
 from rig.cases import cases
 
-from gatekeeper.sandbox.wire import inflated
+from gatekeeper.sandbox.http import inflated
 
 FLASH, OLD = "gemini-3.8-flash", "gemini-2.0-flash"
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from gatekeeper.sandbox.api import Api
-from gatekeeper.sandbox.wire import Request
+from gatekeeper.sandbox.http import Request
 
 V = "/v1beta"
 TUNING = {"displayName": "mine", "baseModel": "models/gemini-2.5-flash", "tuningTask": {"trainingData": {}}}

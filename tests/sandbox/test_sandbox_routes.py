@@ -8,10 +8,9 @@ import httpx2
 import pytest
 
 from gatekeeper.sandbox.api import Api
-from gatekeeper.sandbox.body import BodyBuffer
+from gatekeeper.sandbox.http import BodyBuffer, Request
 from gatekeeper.sandbox.models import TABLE
 from gatekeeper.sandbox.server import serve_sandbox
-from gatekeeper.sandbox.wire import Request
 
 PROMPT = {"contents": [{"parts": [{"text": "hi"}]}]}
 GENERATE = "/v1beta/models/gemini-3.8-flash:generateContent"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.sandbox.texts import seeded_random
+from gatekeeper.sandbox.model_output import seeded_random
 from gatekeeper.sandbox.tools import SchemaValueGenerator
 
 NUMBER = st.integers(-50, 50)

@@ -1,4 +1,5 @@
-"""Short plausible texts: what the sandbox generates in place of Gemini.
+"""What the sandbox generates in place of a model: short plausible texts, a small PNG in one colour, and
+silence as long as a text would take to say.
 
 The prompt decides on the kind of text (the first match of `KINDS`) and on its topic, and a random generator
 seeded with the prompt on its wording: the same prompt gives the same text, in every process and on every
@@ -7,7 +8,10 @@ machine.
 
 from __future__ import annotations
 
+import base64
 import re
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -18,6 +22,15 @@ Writer = Callable[[str, str, Random], str]
 
 # Of the user's text: enough to choose a reply, however long the prompt is.
 MAX_PROMPT_CHARACTERS = 2_000
+
+# Google's: 1,290 tokens for an image, 25 for a second of speech.
+IMAGE_TOKENS = 1_290
+IMAGE_SIDE = 16  # pixels
+SPEECH_TOKENS_PER_SECOND = 25
+WORDS_PER_SECOND = 2.5
+MAX_SPEECH_SECONDS = 60
+# 16 bits a sample, 24 kHz
+SPEECH_BYTES_PER_SECOND = 48_000
 
 OPENERS = (
     "Once, in a town where the rain kept office hours,",
@@ -202,3 +215,29 @@ def seeded_random(*seeds: object) -> Random:
     # A text as seed gives the same sequence in every process, `hash` does not. NUL separates the words, so
     # that `ab, c` and `a, bc` differ.
     return Random("\0".join(map(str, seeds)))  # noqa: S311 - plausible answers, nothing secret
+
+
+def media_part(modality: str, prompt: str) -> tuple[Json, int]:
+    """The part of a response that is no text, and its tokens."""
+    if modality == "IMAGE":
+        return inline("image/png", png(prompt)), IMAGE_TOKENS
+    seconds = min(max(1, round(len(prompt.split()) / WORDS_PER_SECOND)), MAX_SPEECH_SECONDS)
+    silence = bytes(seconds * SPEECH_BYTES_PER_SECOND)
+    return inline("audio/L16;codec=pcm;rate=24000", silence), seconds * SPEECH_TOKENS_PER_SECOND
+
+
+def inline(mime: str, data: bytes) -> Json:
+    return {"inlineData": {"mimeType": mime, "data": base64.b64encode(data).decode()}}
+
+
+def png(prompt: str) -> bytes:
+    """An image in one colour."""
+    colour = zlib.crc32(prompt.encode()).to_bytes(4, "big")[:3]
+    # Eight bits a channel, red, green and blue; each row begins with its filter, 0 for none.
+    head = struct.pack(">IIBBBBB", IMAGE_SIDE, IMAGE_SIDE, 8, 2, 0, 0, 0)
+    rows = (b"\0" + colour * IMAGE_SIDE) * IMAGE_SIDE
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )

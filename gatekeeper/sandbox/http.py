@@ -1,15 +1,21 @@
-"""HTTP requests and responses without a connection."""
+"""HTTP requests and responses without a connection: bodies, the key, errors in the requested format, and what
+lets a web page read a response.
+
+A body is counted and hashed as it arrives, and kept up to a limit, so that an upload of gigabytes takes no
+memory. As Google does, every page may read every response, and a preflight needs no key
+(https://fetch.spec.whatwg.org/#http-cors-protocol).
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from gatekeeper.sandbox.body import MAX_BODY_BYTES, BodyBuffer
-from gatekeeper.sandbox.errors import GoogleError, invalid, invalid_payload
+from gatekeeper.sandbox.errors import GoogleError, invalid, invalid_key, invalid_payload, missing_key
 from gatekeeper.sandbox.google_json import Json, decode, indented, parse_problem
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -27,6 +33,48 @@ GOOGLE_HEADERS: Headers = (
     (b"x-content-type-options", b"nosniff"),
 )
 JSON_TYPE = b"application/json; charset=UTF-8"
+
+# Google's limit for a request body; larger files have to be uploaded.
+MAX_BODY_BYTES = 100 * 1024 * 1024
+# Any other key is valid.
+INVALID_KEY = "invalid"
+CORS_METHODS = b"DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT"
+EXPOSED_HEADERS = (
+    b"vary,content-encoding,date,server,content-length,content-range,x-goog-upload-chunk-granularity,"
+    b"x-goog-upload-control-url,x-goog-upload-size-received,x-goog-upload-status,x-goog-upload-url"
+)
+
+
+class BodyBuffer:
+    """Bytes as they arrive: all are counted and hashed, but kept only up to `limit`."""
+
+    def __init__(self, limit: int = MAX_BODY_BYTES) -> None:
+        self.size = 0
+        self.limit = limit
+        self._kept: list[bytes] = []
+        self._hash = hashlib.sha256()
+
+    def feed(self, data: bytes) -> None:
+        self.size += len(data)
+        self._hash.update(data)
+        if self.size <= self.limit:
+            self._kept.append(data)
+        else:
+            # Half of a body is useless.
+            self._kept.clear()
+
+    @property
+    def data(self) -> bytes | None:
+        """All bytes; None if they exceeded the limit."""
+        return b"".join(self._kept) if self.size <= self.limit else None
+
+    @property
+    def kept_bytes(self) -> int:
+        return self.size if self.size <= self.limit else 0
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +208,36 @@ RenderError = Callable[[GoogleError, Request], HttpResponse]
 def empty_404() -> HttpResponse:
     """Google's 404 for an unknown path: an empty body."""
     return response(404, b"text/html; charset=UTF-8", b"")
+
+
+def check_key(request: Request) -> None:
+    """Raises GoogleError."""
+    if request.key is None:
+        raise missing_key()
+    if request.key == INVALID_KEY:
+        raise invalid_key()
+
+
+def preflight_response(request: Request) -> HttpResponse | None:
+    """None if the request is not a preflight."""
+    headers = request.headers
+    if request.method != "OPTIONS" or "access-control-request-method" not in headers:
+        return None
+    allowed = headers.get("access-control-request-headers", "").encode()
+    return response(
+        200,
+        b"text/html; charset=UTF-8",
+        b"",
+        (b"access-control-allow-methods", CORS_METHODS),
+        (b"access-control-max-age", b"3600"),
+        *(((b"access-control-allow-headers", allowed),) if allowed else ()),
+    )
+
+
+def readable_by_page(answer: HttpResponse, request: Request) -> HttpResponse:
+    """The response with what lets the page that sent the request read it, if one did."""
+    origin = request.headers.get("origin", "").encode()
+    if not origin:
+        return answer
+    shared = (b"access-control-allow-origin", origin), (b"access-control-expose-headers", EXPOSED_HEADERS)
+    return replace(answer, headers=(*answer.headers, *shared))
