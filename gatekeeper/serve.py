@@ -16,7 +16,7 @@ from gatekeeper import addresses, data_dir, runtime, startup
 from gatekeeper.app import Gatekeeper
 from gatekeeper.data_stores import DataUnusable, open_data
 from gatekeeper.gateway import Gateway
-from gatekeeper.keys.repriced_spend import follow_repricing
+from gatekeeper.keys.repriced_spend import poll_repriced_runs
 from gatekeeper.keys.sqlite_file import make_checkpoints
 from gatekeeper.logs import HypercornLogger, configure_logs, log
 from gatekeeper.price_watch import PriceWatch
@@ -228,7 +228,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
             data.google_keys.on_change = proxy.context.google_keys_changed
             nursery.start_soon(ledger.run)
             nursery.start_soon(make_checkpoints, data.store)
-            nursery.start_soon(follow_repricing, registry, ledger.analytics, settings.data)
+            nursery.start_soon(poll_repriced_runs, registry, ledger.analytics, settings.data)
             nursery.start_soon(proxy.sweep)
             nursery.start_soon(proxy.charge_deferred)
             nursery.start_soon(check_refused_keys, proxy.context)

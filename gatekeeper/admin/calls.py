@@ -220,7 +220,7 @@ async def end_loan() -> Response:
     # First: if it cannot be logged, nothing is changed, as the 503 says, and the request may be repeated.
     await record_change("file.return", ANALYTICS_FILE, {})
     gateway.ledger.analytics.end_loan()
-    # Otherwise it is tried again in a second, and logged (`follow_repricing`).
+    # Otherwise it is tried again in a second, and logged (`poll_repriced_runs`).
     with suppress(AnalyticsError, StoreFailed, OSError):
         await charge_repriced(gateway.registry, gateway.ledger.analytics, gateway.settings.data)
     return json_response({"returned": True})

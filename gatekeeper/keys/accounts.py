@@ -61,11 +61,11 @@ class Accounts:
             found.record = model_limits(record, glob)
         if found.record.budget_duration != record.budget_duration:
             found.record = model_limits(record, glob)
-            _follow(found, owner)
+            _align_window(found, owner)
         return found
 
-    def follow(self, owner: Account, before: Limits) -> None:
-        """Has the parts of an account whose record has changed take that over: their calls may be running."""
+    def update_parts(self, owner: Account, before: Limits) -> None:
+        """Gives the parts of an account whose record has changed its new limits: their calls may be running."""
         for glob in {**before.model_max_budget_pico, **owner.record.model_max_budget_pico}:
             if glob in self._parts.get(owner.id, {}):
                 self._model_account(owner, glob)
@@ -104,7 +104,7 @@ class Accounts:
         account = self._model_account(owner, id_.model)
         account.spend_pico, account.estimated_pico = spend_pico, estimated_pico
         account.window_start, account.budget_reset_at = window
-        _follow(account, owner)
+        _align_window(account, owner)
 
     def __iter__(self) -> Iterator[NamedAccount]:
         if self.gateway:
@@ -121,7 +121,7 @@ class Accounts:
         return self.groups if kind == "group" else self.users
 
 
-def _follow(part: ModelAccount, owner: Account) -> None:
+def _align_window(part: ModelAccount, owner: Account) -> None:
     """The period of a part ends with that of its owner, as if its duration had been changed together with
     it; one that was over by then counts no more."""
     if part.budget_reset_at is not None and part.budget_reset_at <= owner.window_start:

@@ -55,7 +55,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def budgets_left(accounts: Iterable[Account], now: int) -> tuple[LimitLeft, ...]:
     """What is left of each budget of these accounts."""
     return tuple(
-        _budget_left(account, name, budget, now)
+        _left_of_budget(account, name, budget, now)
         for account in accounts
         for name, budget in (
             ("max_budget", account.record.max_budget_pico),
@@ -65,7 +65,7 @@ def budgets_left(accounts: Iterable[Account], now: int) -> tuple[LimitLeft, ...]
     )
 
 
-def _budget_left(account: Account, name: str, budget: int, now: int) -> LimitLeft:
+def _left_of_budget(account: Account, name: str, budget: int, now: int) -> LimitLeft:
     spend, reset_at = current_spend(account, now)
     used = spend + account.reserved_pico
     return LimitLeft(
@@ -88,14 +88,14 @@ def rates_left(
     applied += limits_of_models(accounts, models, counts_tokens=True)
     titles = {account.id: account.title for account in accounts}
     return tuple(
-        _rate_left(titles, limits, rate, limit, rates.used(limits.account, now)[rate])
+        _left_of_rate(titles, limits, rate, limit, rates.used(limits.account, now)[rate])
         for limits in applied
         for rate, limit in zip(Rate, limits.limits, strict=True)
         if limit is not None
     )
 
 
-def _rate_left(
+def _left_of_rate(
     titles: Mapping[AccountId, str], limits: AppliedLimits, rate: Rate, limit: int, used: int
 ) -> LimitLeft:
     id_ = limits.account

@@ -178,7 +178,7 @@ class KeyRegistry(KeyWriter):
     def _replace(self, state: KeyState, edited: KeyState) -> None:
         before = state.record
         super()._replace(state, edited)
-        self.accounts.follow(state, before)
+        self.accounts.update_parts(state, before)
 
     def _remove(self, state: KeyState) -> None:
         super()._remove(state)

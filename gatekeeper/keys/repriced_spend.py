@@ -46,7 +46,7 @@ def _account_charges(registry: KeyRegistry, charge: Charge) -> tuple[AccountChar
     return known, known._replace(cost_pico=estimated_pico, estimated=True)
 
 
-async def follow_repricing(registry: KeyRegistry, analytics: Analytics, folder: Path) -> None:
+async def poll_repriced_runs(registry: KeyRegistry, analytics: Analytics, folder: Path) -> None:
     """Charges the differences of each run once the file is back, until cancelled."""
     failing = False
     while True:

@@ -14,7 +14,7 @@ import trio
 
 from gatekeeper.keys import repriced_spend
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.repriced_spend import charge_repriced, follow_repricing
+from gatekeeper.keys.repriced_spend import charge_repriced, poll_repriced_runs
 from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.ledger.analytics.adjustments import MARK, mark_run, marked_runs
@@ -203,7 +203,7 @@ async def test_what_cannot_be_charged_is_tried_again(
     monkeypatch.setattr(gateway.registry, "adjust", fails)
     monkeypatch.setattr(repriced_spend, "CHECK_INTERVAL", 0.01)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(follow_repricing, gateway.registry, gateway.ledger.analytics, folder)
+        nursery.start_soon(poll_repriced_runs, gateway.registry, gateway.ledger.analytics, folder)
         with trio.fail_after(5):
             while marked_runs(folder):
                 await trio.sleep(0.01)
