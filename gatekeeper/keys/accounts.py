@@ -65,7 +65,7 @@ class Accounts:
         return found
 
     def update_parts(self, owner: Account, before: Limits) -> None:
-        """Gives the parts of an account whose record has changed its new limits: their calls may be running."""
+        """Gives the parts of an account whose record has changed its new limits: their calls may run."""
         for glob in {**before.model_max_budget_pico, **owner.record.model_max_budget_pico}:
             if glob in self._parts.get(owner.id, {}):
                 self._model_account(owner, glob)
