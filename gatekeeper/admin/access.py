@@ -1,4 +1,4 @@
-"""Who makes a request of the admin API, and whether they may.
+"""Who makes a request of the admin API, of which gateway, and whether they may.
 
 With a master key, a request must have it or a virtual key as its bearer token; wrong ones are counted and
 delayed by address (`keys.secrets`). A virtual key with a role may do what the role may (`permissions`), one
@@ -12,18 +12,25 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import NamedTuple, cast
 
-from quart import g, request
+from quart import current_app, g, request
 
 from gatekeeper.addresses import cross_site_reason
-from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.permissions import ROUTES, Open, permission_of
 from gatekeeper.admin.problems import Problem
+from gatekeeper.gateway import Gateway
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.policies import address_refusal
 from gatekeeper.keys.secrets import hash_secret, matches_master
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Role
 from gatekeeper.public_url import client_address
+
+NAME = "gatekeeper"
+
+
+def current_gateway() -> Gateway:
+    """The gateway of the current request."""
+    return cast("Gateway", current_app.extensions[NAME])
 
 
 class Caller(NamedTuple):

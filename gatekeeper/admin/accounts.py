@@ -1,21 +1,43 @@
-"""What `/group/…` and `/user/…` have in common: records of limits, known by a name."""
+"""`/group/…` and `/user/…`: limits and budgets of groups and end users, which are known by a name. Both have
+the same routes (`routes_of`)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from quart import Response
+from quart import Blueprint, Response
 
-from gatekeeper.admin.access import current_caller
-from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.access import current_caller, current_gateway
+from gatekeeper.admin.field_schemas import FIELD_SCHEMAS, KEY_PROPERTIES
+from gatekeeper.admin.key_schemas import NEXT_CURSOR
 from gatekeeper.admin.parameters import DEFAULT_LIMIT
-from gatekeeper.admin.precondition import pop_expected
 from gatekeeper.admin.problems import invalid
-from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
+from gatekeeper.admin.requests import (
+    Document,
+    json_response,
+    pop_expected,
+    read_fields,
+    read_object,
+    read_query,
+)
 from gatekeeper.keys.account import NamedAccount
 from gatekeeper.keys.account_changes import AccountChanges, account_document
 from gatekeeper.keys.audit import Actor
-from gatekeeper.keys.fields import GROUP_TABLE, USER_TABLE, FieldTable, parse_fields, parse_name
+from gatekeeper.keys.field_values import ALIAS_LENGTH
+from gatekeeper.keys.fields import GROUP_FIELDS, GROUP_TABLE, USER_TABLE, FieldTable, parse_fields, parse_name
+from gatekeeper.keys.limits import NamedRecord
+from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.schema import (
+    Schema,
+    array,
+    boolean,
+    component,
+    integer,
+    members,
+    nullable,
+    text,
+    time,
+)
 
 
 class Kind(NamedTuple):
@@ -30,14 +52,133 @@ GROUP = Kind("group", "group", GROUP_TABLE)
 USER = Kind("user", "user_id", USER_TABLE)
 
 
-async def generate(kind: Kind) -> Response:
+class Operations(NamedTuple):
+    """One of each route."""
+
+    generate: Operation
+    update: Operation
+    block: Operation
+    unblock: Operation
+    delete: Operation
+    info: Operation
+    list: Operation
+
+
+_EMPTY = NamedAccount(kind="group", record=NamedRecord(name="", created_at=0, updated_at=0))
+_PROPERTIES = {name: KEY_PROPERTIES[name] for name in account_document(_EMPTY)}
+_FIELDS = {name: FIELD_SCHEMAS[name] for name in GROUP_FIELDS}
+_EXPECTED = nullable(time("The change is made only if this is still its `updated_at`."))
+
+
+def _request(name: str, meaning: str, field: str, naming: Schema, fields: dict[str, Schema]) -> Schema:
+    example = {"max_budget": "500", "budget_duration": "1mo"} if "max_budget" in fields else {}
+    body = members(
+        meaning,
+        {field: naming} | fields,
+        optional=fields,
+        additionalProperties=False,
+        examples=[{field: naming["examples"][0], **example}],
+    )
+    return component(name, body)
+
+
+def _operations(
+    kind: str, what: str, field: str, naming: Schema, extra: dict[str, Schema], more: dict[str, Schema]
+) -> Operations:
+    title = kind.capitalize()
+    document = component(title, members(f"The {what}.", {field: naming} | extra | _PROPERTIES))
+    new = _request(f"New{title}", "Its name, and its limits.", field, naming, _FIELDS)
+    changes = {**_FIELDS, "updated_at": _EXPECTED}
+    changed = _request(f"{title}Changes", "Its name, and what to set.", field, naming, changes)
+    named = _request(f"Named{title}", "Its name.", field, naming, {})
+    deleted = _request(f"Deleted{title}Request", "Its name.", field, naming, more)
+    gone = component(f"Deleted{title}", members("What was deleted.", {"deleted": naming}))
+    listed = array("In the order of their names.", document)
+    page = component(f"{title}Page", members("A page.", {f"{kind}s": listed, "next_cursor": NEXT_CURSOR}))
+    return Operations(
+        Operation(f"Give limits to the {what}", document, new, problems=(409, 503)),
+        Operation(f"Change the {what}", document, changed, headers=("If-Match",), problems=(404, 409, 503)),
+        Operation(f"Block the {what}", document, named, problems=(404, 503)),
+        Operation(f"Unblock the {what}", document, named, problems=(404, 503)),
+        Operation(f"Delete the {what}", gone, deleted, problems=(404, 409, 503)),
+        Operation(f"Show the {what}", document, query=(field,), required=(field,), problems=(404,)),
+        Operation(f"List each {what}", page, query=("q", "limit", "cursor")),
+    )
+
+
+def _naming(meaning: str, example: str) -> Schema:
+    return text(meaning, example, minLength=1, maxLength=ALIAS_LENGTH)
+
+
+GROUP_OPERATIONS = _operations(
+    "group",
+    "group",
+    "group",
+    _naming("The name of the group.", "shop"),
+    {"keys": integer("How many keys name it.", 3)},
+    {"force": boolean("Whether to delete it although keys name it.", example=True)},
+)
+USER_OPERATIONS = _operations("user", "end user", "user_id", _naming("The end user.", "user-17"), {}, {})
+
+
+def routes_of(kind: Kind, operations: Operations) -> Blueprint:
+    """The routes of one kind of account; `operations` describe them."""
+    blueprint, root = Blueprint(f"{kind.name}s", __name__), f"/{kind.name}"
+
+    @blueprint.post(f"{root}/generate")
+    @describe(operations.generate)
+    async def generate() -> Response:
+        """Gives limits to a name. Its spend is counted from now on."""
+        return await create_account(kind)
+
+    @blueprint.post(f"{root}/update")
+    @describe(operations.update)
+    async def update() -> Response:
+        """Sets the given fields and no others; null resets a field. With `updated_at` (or the header
+        `If-Match`) it is refused if somebody has changed it since then."""
+        return await update_account(kind)
+
+    @blueprint.post(f"{root}/block")
+    @describe(operations.block)
+    async def block() -> Response:
+        """Refuses its calls from now on."""
+        return await set_blocked(kind, blocked=True)
+
+    @blueprint.post(f"{root}/unblock")
+    @describe(operations.unblock)
+    async def unblock() -> Response:
+        """Accepts its calls again."""
+        return await set_blocked(kind, blocked=False)
+
+    @blueprint.post(f"{root}/delete")
+    @describe(operations.delete)
+    async def delete() -> Response:
+        """Removes its limits and its spend. A group that keys name is kept, unless `force` is true."""
+        return await delete_account(kind)
+
+    @blueprint.get(f"{root}/info")
+    @describe(operations.info)
+    async def info() -> Response:
+        """Its limits and its spend."""
+        return await show_account(kind)
+
+    @blueprint.get(f"{root}/list")
+    @describe(operations.list)
+    async def list_all() -> Response:
+        """By name."""
+        return await list_accounts(kind)
+
+    return blueprint
+
+
+async def create_account(kind: Kind) -> Response:
     body = await read_object()
     name = parse_name(kind.field, body.pop(kind.field, None))
     fields = parse_fields(body, now=_now(), table=kind.table)
     return _answer(kind, await _changes().create(kind.name, name, fields, now=_now(), by=_actor()))
 
 
-async def update(kind: Kind) -> Response:
+async def update_account(kind: Kind) -> Response:
     body = await read_object()
     name, expected = _pop_name(kind, body), pop_expected(body)
     fields = parse_fields(body, now=_now(), update=True, table=kind.table)
@@ -50,7 +191,7 @@ async def set_blocked(kind: Kind, *, blocked: bool) -> Response:
     return _answer(kind, await _changes().set_blocked(kind.name, name, blocked, now=_now(), by=_actor()))
 
 
-async def delete(kind: Kind) -> Response:
+async def delete_account(kind: Kind) -> Response:
     body = await read_fields()
     name, force = _pop_name(kind, body), body.get("force", False)
     if not isinstance(force, bool):
@@ -63,7 +204,7 @@ async def delete(kind: Kind) -> Response:
     return json_response({"deleted": name})
 
 
-async def info(kind: Kind) -> Response:
+async def show_account(kind: Kind) -> Response:
     query = read_query()
     name = query.group if kind is GROUP else query.user_id
     if name is None:
@@ -71,7 +212,7 @@ async def info(kind: Kind) -> Response:
     return _answer(kind, _changes().find(kind.name, name, _now()))
 
 
-async def list_all(kind: Kind) -> Response:
+async def list_accounts(kind: Kind) -> Response:
     """By name; `q` is a text in it, the cursor the last name of the page before."""
     query = read_query()
     page = await _changes().list(
@@ -109,3 +250,7 @@ def _now() -> int:
 
 def _actor() -> Actor:
     return current_caller().actor
+
+
+groups = routes_of(GROUP, GROUP_OPERATIONS)
+users = routes_of(USER, USER_OPERATIONS)

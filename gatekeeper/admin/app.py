@@ -11,7 +11,7 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
 
 from gatekeeper.admin import (
-    account_routes,
+    accounts,
     audit,
     calls,
     documentation,
@@ -25,9 +25,8 @@ from gatekeeper.admin import (
     spend,
     status,
 )
-from gatekeeper.admin.access import check_access
+from gatekeeper.admin.access import NAME, check_access
 from gatekeeper.admin.error_responses import problem_response
-from gatekeeper.admin.gateway import NAME
 from gatekeeper.admin.problems import reject_malformed
 from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES, check_parameters
 from gatekeeper.gateway import Gateway
@@ -42,8 +41,8 @@ BLUEPRINTS = (
     keys.blueprint,
     key_bulk.blueprint,
     explain.blueprint,
-    account_routes.groups,
-    account_routes.users,
+    accounts.groups,
+    accounts.users,
     google_keys.blueprint,
     imports.blueprint,
     calls.blueprint,

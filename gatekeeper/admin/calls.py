@@ -11,10 +11,9 @@ import trio
 from quart import Blueprint, Response, request
 
 from gatekeeper.admin import call_schemas
-from gatekeeper.admin.access import current_caller, revalidation
+from gatekeeper.admin.access import current_caller, current_gateway, revalidation
 from gatekeeper.admin.audit import record_change
 from gatekeeper.admin.call_cost import cost_breakdown
-from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.own_events import OwnEvents
 from gatekeeper.admin.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from gatekeeper.admin.problems import Problem, invalid

@@ -13,17 +13,25 @@ from importlib.resources import files
 from quart import Blueprint, Quart, Response, current_app, request
 
 from gatekeeper import __version__
-from gatekeeper.admin.documentation_schemas import CSS, OPENAPI, PAGE
-from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.access import current_gateway
 from gatekeeper.admin.gemini_path import SECURITY_SCHEMES, gemini_paths
 from gatekeeper.admin.parameters import HEADERS, PARAMETERS, PATH_PARAMETERS
 from gatekeeper.admin.permissions import Open, Permission, permission_of
 from gatekeeper.admin.requests import json_response, read_query
-from gatekeeper.admin.status_schemas import PROBLEM
+from gatekeeper.admin.status import REASONS, WARNINGS
 from gatekeeper.keys.virtual_key import Role
 from gatekeeper.openapi.document import ApiDescription, Document, Route, openapi_document
-from gatekeeper.openapi.operation import describe, operation_of
+from gatekeeper.openapi.operation import Operation, describe, operation_of
 from gatekeeper.openapi.page import html_page
+from gatekeeper.openapi.schema import (
+    anything,
+    array,
+    boolean,
+    component,
+    integer,
+    members,
+    text,
+)
 from gatekeeper.public_url import public_base
 
 blueprint = Blueprint("documentation", __name__)
@@ -49,8 +57,51 @@ TAGS = {
     "gemini": "Google's API, with a virtual key.",
 }
 """What the blueprints are about."""
-
 _PATH_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+FAULT = members(
+    "What is wrong with one of several.",
+    {
+        "list": text("Of /import: the list.", "keys"),
+        "index": integer("Its place in the list, counted from 0.", 3),
+        "field": text("The field.", "max_budget"),
+        "detail": text("What is wrong, and what is allowed.", "`max_budget` cannot be -1"),
+    },
+    optional=("list",),
+)
+PROBLEM = component(
+    "Problem",
+    members(
+        "An error: a problem document (RFC 9457).",
+        {
+            "type": text("Always about:blank.", "about:blank"),
+            "title": text("The phrase of the status.", "Bad Request"),
+            "status": integer("The HTTP status.", 400),
+            "detail": text(
+                "What is wrong, and what is allowed.", "`limit`: give a whole number from 1 to 1000"
+            ),
+            "field": text("The field, parameter or header that is meant.", "limit"),
+            "allowed": {
+                "type": ["string", "array"],
+                "items": {"type": "string"},
+                "description": "What is allowed there.",
+                "examples": ["give a whole number from 1 to 1000"],
+            },
+            "column": integer("Where a filter does not parse, counted from 1.", 7),
+            "needs": text("The role that may do it.", "operator"),
+            "faults": array("Of /key/bulk and /import: what is wrong with which.", FAULT),
+            "ready": boolean("Of /readyz.", example=False),
+            "reasons": REASONS,
+            "warnings": WARNINGS,
+        },
+        optional=("field", "allowed", "column", "needs", "faults", "ready", "reasons", "warnings"),
+    ),
+)
+OPENAPI = Operation(
+    "Describe the API", anything("An OpenAPI 3.1 document.", {"openapi": "3.1.0"}) | {"type": "object"}
+)
+PAGE = Operation("Show the description", text("A page.", "<!doctype html>"), media_type="text/html")
+CSS = Operation("Its style", text("A style sheet.", "body {}"), media_type="text/css")
 
 
 @blueprint.get("/openapi.json")

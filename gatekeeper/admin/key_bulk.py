@@ -8,11 +8,9 @@ import trio
 from quart import Blueprint, Response
 
 from gatekeeper.admin import key_schemas
-from gatekeeper.admin.access import current_caller
+from gatekeeper.admin.access import current_caller, current_gateway
 from gatekeeper.admin.error_responses import problem_of
-from gatekeeper.admin.gateway import current_gateway
-from gatekeeper.admin.key_body import parse_key
-from gatekeeper.admin.key_names import check_may_set_role
+from gatekeeper.admin.key_requests import check_may_set_role, parse_key
 from gatekeeper.admin.key_schemas import MAX_BULK_KEYS
 from gatekeeper.admin.keys import change_context, key_response
 from gatekeeper.admin.problems import Problem, invalid

@@ -16,22 +16,27 @@ from typing import TypedDict
 from quart import Blueprint, Response
 
 from gatekeeper.admin import key_schemas
-from gatekeeper.admin.access import current_caller
-from gatekeeper.admin.gateway import current_gateway
-from gatekeeper.admin.key_body import parse_key
-from gatekeeper.admin.key_names import (
+from gatekeeper.admin.access import current_caller, current_gateway
+from gatekeeper.admin.key_requests import (
     NAME,
     KeySelection,
     check_may_change,
     check_may_set_role,
     find_key,
+    parse_key,
     pop_key_names,
     read_key_names,
 )
 from gatekeeper.admin.parameters import DEFAULT_LIMIT
-from gatekeeper.admin.precondition import pop_expected
 from gatekeeper.admin.problems import invalid
-from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
+from gatekeeper.admin.requests import (
+    Document,
+    json_response,
+    pop_expected,
+    read_fields,
+    read_object,
+    read_query,
+)
 from gatekeeper.keys import field_values as values
 from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.key_changes import Edit, blocking, unblocked, updating, without_previous

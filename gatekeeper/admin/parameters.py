@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import NamedTuple
 
-from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.access import current_gateway
 from gatekeeper.keys.audit import ACTIONS
 from gatekeeper.keys.listing import SORTS
 from gatekeeper.ledger.analytics.call_pages import SORTS as CALL_SORTS

@@ -8,12 +8,12 @@ from typing import cast
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin import quote_schemas
-from gatekeeper.admin.field_values import read_count, read_text
-from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.access import current_gateway
+from gatekeeper.admin.call_schemas import COST
 from gatekeeper.admin.problems import invalid
-from gatekeeper.admin.requests import Document, json_response, read_fields
-from gatekeeper.openapi.operation import describe
+from gatekeeper.admin.requests import Document, json_response, read_count, read_fields, read_text
+from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.schema import Schema, choice, component, integer, mapping, members, nullable, text
 from gatekeeper.pricing.price_documents import quote_document
 from gatekeeper.pricing.priced_call import NotUsageError, quote_usage
 from gatekeeper.pricing.tariff import TIERS
@@ -24,8 +24,42 @@ from gatekeeper.times import parse_time
 blueprint = Blueprint("quotes", __name__)
 
 
+_TOKENS: dict[str, Schema] = {
+    name: nullable(integer(meaning, 1000, minimum=0, maximum=MOST_TOKENS))
+    for name, meaning in MEANINGS.items()
+}
+_OPTIONAL: dict[str, Schema] = {
+    **_TOKENS,
+    "usage": nullable(
+        mapping(
+            "Instead of these numbers: the usageMetadata of an answer.",
+            {},
+            {"promptTokenCount": 1000, "candidatesTokenCount": 500, "totalTokenCount": 1500},
+        )
+    ),
+    "tier": nullable(choice("The service tier; without it standard.", TIERS)),
+    "at": nullable(
+        text("When it is called, as `since` of other routes; without it now.", "2026-11-24", minLength=1)
+    ),
+    "action": nullable(
+        text("What is called; without it what the model is for.", "generateContent", minLength=1)
+    ),
+}
+_QUESTION = component(
+    "QuoteRequest",
+    members(
+        "A call that is described.",
+        {"model": text("The model.", "gemini-2.5-flash", minLength=1), **_OPTIONAL},
+        optional=_OPTIONAL,
+        additionalProperties=False,
+        examples=[{"model": "gemini-2.5-flash", "input": 1000, "output": 500, "tier": "batch"}],
+    ),
+)
+QUOTE = Operation("Say what a call would cost", COST, _QUESTION)
+
+
 @blueprint.post("/prices/quote")
-@describe(quote_schemas.QUOTE)
+@describe(QUOTE)
 async def quote() -> Response:
     """What a call would cost by the prices in force, line by line: your own prices too. It is told by numbers
     of tokens of text, or by the usage that an answer has reported. `cost_usd` is null where it is unknown,

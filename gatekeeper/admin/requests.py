@@ -12,8 +12,7 @@ from typing import cast
 import msgspec
 from quart import Response, current_app, request
 
-from gatekeeper.admin.access import current_caller
-from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.access import current_caller, current_gateway
 from gatekeeper.admin.litellm import LITELLM_PARAMETERS, is_taken
 from gatekeeper.admin.parameters import PARAMETERS
 from gatekeeper.admin.problems import invalid
@@ -23,6 +22,7 @@ from gatekeeper.ledger.call import Document
 from gatekeeper.ledger.predicates import Equals
 from gatekeeper.openapi.operation import Operation, operation_of
 from gatekeeper.openapi.schema import property_names
+from gatekeeper.times import to_micros
 
 MAX_BODY_BYTES = 1024 * 1024  # bytes
 LARGE_BODIES = {"/key/bulk": 16 * 1024 * 1024, "/import": 16 * 1024 * 1024}
@@ -72,6 +72,44 @@ async def read_fields() -> Document:
             known = _known(allowed, foreign and foreign.instead)
             raise invalid(name, f"`{name}` is not a field of this request; {known}", list(allowed))
     return {name: value for name, value in document.items() if name in allowed}
+
+
+def read_text(fields: Document, name: str) -> str | None:
+    """A field of a body; null counts as absent. Raises Problem for what is no text, or an empty one."""
+    value = fields.get(name)
+    if value is not None and not (isinstance(value, str) and value and value.isprintable()):
+        raise invalid(name, f"`{name}` is not a text", "a text of printable characters, or null")
+    return value
+
+
+def read_count(fields: Document, name: str, most: int) -> int | None:
+    """As `read_text`. Raises Problem for what is no whole number from 0 to `most`."""
+    value = fields.get(name)
+    # In Python, JSON's true is an int.
+    if value is not None and (
+        not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most
+    ):
+        raise invalid(name, f"`{name}` is a whole number from 0 to {most}", f"0 to {most}")
+    return value
+
+
+def pop_expected(body: Document) -> int | None:
+    """Removes `updated_at` from a body: a change is made only if nobody has changed it since then. The header
+    `If-Match` says the same. Microseconds since 1970. Raises Problem."""
+    text = body.pop("updated_at", None)
+    if text is None and (header := request.headers.get("If-Match")):
+        # An entity tag is quoted, and may be a weak one (RFC 9110, 8.8.3).
+        text = header.strip().removeprefix("W/").strip('"')
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        allowed = "give the `updated_at` of the document that was read"
+        raise invalid("updated_at", f"`updated_at` is no time of a change: {allowed}", allowed)
+    return to_micros(moment)
 
 
 REJECT_EMPTY = (

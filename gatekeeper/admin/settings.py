@@ -6,10 +6,16 @@ from pathlib import Path
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin import status_schemas
-from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.access import current_gateway
 from gatekeeper.admin.requests import json_response, read_query
-from gatekeeper.openapi.operation import describe
+from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.schema import (
+    component,
+    mapping,
+    members,
+    text,
+    time,
+)
 from gatekeeper.setting_definitions import SETTINGS, Setting
 from gatekeeper.settings import Settings, masked
 from gatekeeper.times import iso
@@ -17,10 +23,35 @@ from gatekeeper.times import iso
 blueprint = Blueprint("settings", __name__)
 
 HIDDEN = "…"
+_SETTINGS = component(
+    "Settings",
+    members(
+        "What the gateway runs with.",
+        {
+            "time": time("The time of its clock."),
+            "settings": mapping(
+                "The settings in effect, by name.",
+                members(
+                    "One of them.",
+                    {
+                        "value": {
+                            "type": ["string", "number", "boolean", "null"],
+                            "description": "Its value; of a secret only that it is set; null: not set.",
+                            "examples": ["127.0.0.1"],
+                        },
+                        "source": text("A flag, an environment variable, a file, or default.", "--host"),
+                    },
+                ),
+                {"host": {"value": "127.0.0.1", "source": "default"}},
+            ),
+        },
+    ),
+)
+SHOW_SETTINGS = Operation("Show the settings", _SETTINGS)
 
 
 @blueprint.get("/settings")
-@describe(status_schemas.SHOW_SETTINGS)
+@describe(SHOW_SETTINGS)
 async def show() -> Response:
     """What the gateway runs with, and where each setting came from: a flag, an environment variable, a file,
     or `default`. Paths are those of its machine. Of a secret only whether it is set is told."""

@@ -15,7 +15,7 @@ import msgspec
 from quart import Blueprint, Response
 
 from gatekeeper.admin import spend_schemas
-from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.access import current_gateway
 from gatekeeper.admin.parameters import MAX_LIMIT
 from gatekeeper.admin.requests import Document, Query, json_response, read_query
 from gatekeeper.ledger.filters import Filter, Term

@@ -2,8 +2,8 @@
 
 A script that moved here must never get a key without the limit that it meant: such a field is refused, with
 what sets the same limit. One that sets nothing is taken: null or empty (LiteLLM's clients send what nobody
-has set), and a value by which a key is what it is here anyway. `team_id` is mapped, see `admin.litellm`; the
-names of models and routes are, below.
+has set), and a value by which a key is what it is here anyway. `team_id` is mapped, see
+`admin.key_requests`; the names of models and routes are, below.
 """
 
 from __future__ import annotations

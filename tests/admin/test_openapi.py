@@ -13,7 +13,7 @@ from rig.json_schema import faults
 
 from gatekeeper.admin.call_schemas import COLUMN_MEANINGS
 from gatekeeper.admin.documentation import TAGS
-from gatekeeper.admin.key_schemas import FIELD_SCHEMAS
+from gatekeeper.admin.field_schemas import FIELD_SCHEMAS
 from gatekeeper.admin.parameters import PARAMETERS
 from gatekeeper.admin.requests import Query
 from gatekeeper.keys.audit import ACTIONS

@@ -1,4 +1,5 @@
-"""Which keys a request names, and whether its caller may change them.
+"""What a request about keys has in its body: which keys it names, whether its caller may change them, and the
+fields of a key.
 
 `key` is a secret, a `token_id` or an alias, and so is each of `keys`. Where a text names two keys, which only
 a store of an older gatekeeper can have, the request is refused (409); `token_id`, `token_ids`, `alias` and
@@ -10,17 +11,21 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import NamedTuple, TypeGuard, cast
 
-from gatekeeper.admin.access import current_caller
-from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.access import current_caller, current_gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, described, read_fields
+from gatekeeper.keys.account import NamedAccount
+from gatekeeper.keys.fields import FieldError, KeyFields, parse_fields
+from gatekeeper.keys.key_import import origin
 from gatekeeper.keys.key_index import KeyNotFound
+from gatekeeper.keys.secrets import matches_master
 from gatekeeper.keys.turns import mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.openapi.schema import property_names
 
 SINGLE = ("key", "token_id", "alias")
 NAMING_FIELDS = (*SINGLE, "keys", "token_ids", "key_aliases")
+TEAM = "team_id"
 NAME = "a key is named by its secret, its token_id or its alias"
 
 
@@ -98,3 +103,48 @@ def _are_names(value: object) -> TypeGuard[list[str]]:
         and isinstance(value, list)
         and all(isinstance(name, str) and name for name in cast("list[object]", value))
     )
+
+
+def parse_key(body: Document, now: int, *, update: bool = False) -> KeyFields:
+    """The fields of a new key, or for an `update` those that it changes. Raises FieldError."""
+    name_group(body)
+    fields = parse_fields(body, now=now, update=update)
+    master = current_gateway().settings.master_key
+    for field, text in (("key", fields.secret), ("key_alias", fields.changes.get("key_alias"))):
+        # Calls with it are the master key's, whatever limits the key was given; and an alias is no secret.
+        if master and isinstance(text, str) and matches_master(text, master):
+            raise FieldError(field, None, "choose another", f"This `{field}` is the gateway's master key")
+    return fields
+
+
+def name_group(body: Document) -> None:
+    """Replaces LiteLLM's `team_id` of a body by the `group` that stands for the team: the one of that name,
+    or the one that was imported from it. It must have a record, because a team carries limits, and a key with
+    a mere name would have none. Raises FieldError."""
+    if TEAM not in body:
+        return
+    team = body.pop(TEAM)
+    # LiteLLM's clients send null and an empty text for no team.
+    if team is None or team == "":
+        return
+    if not isinstance(team, str):
+        raise FieldError(TEAM, team, "give the id of a team, or use `group`")
+    if body.get("group") is not None:
+        raise FieldError(TEAM, None, "leave one of them out", "`team_id` and `group` both name a group")
+    group = group_of(team)
+    if group is None:
+        raise FieldError(
+            TEAM,
+            team,
+            "no group of this name has limits, nor was one imported from this team: POST /group/generate "
+            "makes one; `group` takes any name",
+        )
+    body["group"] = group.record.name
+
+
+def group_of(team: str) -> NamedAccount | None:
+    """The group that stands for this team."""
+    accounts, was = current_gateway().registry.accounts, f"team {team}"
+    if group := accounts.find("group", team):
+        return group
+    return next((each for each in accounts.of_kind("group") if origin(each.record.metadata) == was), None)
