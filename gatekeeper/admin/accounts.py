@@ -26,7 +26,7 @@ from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.field_values import ALIAS_LENGTH
 from gatekeeper.keys.fields import GROUP_FIELDS, GROUP_TABLE, USER_TABLE, FieldTable, parse_fields, parse_name
 from gatekeeper.keys.limits import NamedRecord
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import (
     Schema,
     array,

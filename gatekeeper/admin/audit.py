@@ -13,7 +13,7 @@ from gatekeeper.admin.problems import invalid, invalid_cursor
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.keys.audit import AuditFilter, Change, audit_document
 from gatekeeper.keys.virtual_key import Role
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import (
     array,
     choice,

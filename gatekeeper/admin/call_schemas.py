@@ -7,7 +7,7 @@ from typing import NamedTuple
 from gatekeeper.admin.key_schemas import NEXT_CURSOR
 from gatekeeper.ledger.analytics.chains import FIELDS as CHAIN_FIELDS
 from gatekeeper.ledger.call import COLUMNS, Outcome
-from gatekeeper.openapi.operation import Operation
+from gatekeeper.openapi.document import Operation
 from gatekeeper.openapi.schema import (
     Schema,
     array,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -14,24 +14,19 @@ from gatekeeper.admin import call_schemas
 from gatekeeper.admin.access import current_caller, current_gateway, revalidation
 from gatekeeper.admin.audit import record_change
 from gatekeeper.admin.call_cost import cost_breakdown
-from gatekeeper.admin.own_events import OwnEvents
 from gatekeeper.admin.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from gatekeeper.admin.problems import Problem, invalid
-from gatekeeper.admin.requests import (
-    Document,
-    json_response,
-    read_fields,
-    read_query,
-)
+from gatekeeper.admin.requests import Document, json_response, read_fields, read_query
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.keys.repriced_spend import charge_repriced
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.ledger.analytics.call_pages import NEWEST_FIRST, parse_id, parse_order, split_page
 from gatekeeper.ledger.analytics.messages import AnalyticsError, AnalyticsResult
-from gatekeeper.ledger.call import call_document
-from gatekeeper.ledger.events import Event, Subscription, encode_sse
+from gatekeeper.ledger.call import CallRecord, Outcome, call_document
+from gatekeeper.ledger.events import CallEvent, Event, Gap, Subscription, Tick, encode_sse
 from gatekeeper.ledger.filters import Filter
-from gatekeeper.openapi.operation import describe
+from gatekeeper.money import usd
+from gatekeeper.openapi.document import describe
 
 blueprint = Blueprint("calls", __name__)
 
@@ -172,6 +167,41 @@ def last_event_id() -> int | None:
             "Last-Event-ID", f"Last-Event-ID: {text[:40]!r} is not an event id", "an `id:` of this stream"
         )
     return int(text)
+
+
+class OwnEvents:
+    """The event stream as a key without a role sees it: nothing of other keys, not in sums either.
+
+    Replaces the sums of each tick by those of this key's calls, and the number of missed events, which
+    are everybody's, by "unknown". The events are those of a subscription to this key's calls."""
+
+    def __init__(self, key_id: str, in_flight: Mapping[str, CallRecord]) -> None:
+        self._key_id = key_id
+        self._in_flight = in_flight
+        self._finished: list[CallRecord] = []
+
+    def of(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            match event:
+                case Tick():
+                    yield self._tick()
+                case Gap():
+                    # How many others there were would tell how busy other keys are.
+                    yield Gap(event.id, None)
+                case CallEvent():
+                    if event.kind == "call.finished":
+                        self._finished.append(event.call)
+                    yield event
+
+    def _tick(self) -> Tick:
+        finished, self._finished = self._finished, []
+        return Tick(
+            calls=len(finished),
+            errors=sum(call.outcome is not Outcome.OK for call in finished),
+            in_flight=sum(call.key_id == self._key_id for call in self._in_flight.values()),
+            tokens=sum(call.total_tokens or 0 for call in finished),
+            cost_usd=usd(sum(call.cost_pico or 0 for call in finished)),
+        )
 
 
 @blueprint.post("/sql")

@@ -20,8 +20,15 @@ from gatekeeper.admin.permissions import Open, Permission, permission_of
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.admin.status import REASONS, WARNINGS
 from gatekeeper.keys.virtual_key import Role
-from gatekeeper.openapi.document import ApiDescription, Document, Route, openapi_document
-from gatekeeper.openapi.operation import Operation, describe, operation_of
+from gatekeeper.openapi.document import (
+    ApiDescription,
+    Document,
+    Operation,
+    Route,
+    describe,
+    openapi_document,
+    operation_of,
+)
 from gatekeeper.openapi.page import html_page
 from gatekeeper.openapi.schema import (
     anything,

@@ -15,7 +15,7 @@ from gatekeeper.admin.key_schemas import KEY_NAME
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_count, read_fields, read_text
 from gatekeeper.keys.explanation import HypotheticalCall, explanation_document
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import (
     Schema,
     array,

@@ -23,7 +23,7 @@ from gatekeeper.google_key import (
 )
 from gatekeeper.keys.google_key_changes import GoogleKeyConflict, GoogleKeyNotFound
 from gatekeeper.ledger.call import Document
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import (
     array,
     boolean,

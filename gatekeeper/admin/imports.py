@@ -25,7 +25,7 @@ from gatekeeper.keys.import_fields import NOT_IMPORTED, parse_incoming
 from gatekeeper.keys.key_import import ImportRefused, Incoming
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.turns import AT_ONCE
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import (
     Schema,
     array,

@@ -18,7 +18,7 @@ from gatekeeper.admin.requests import Document, json_response, read_fields
 from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.key_writer import CreationRefused
 from gatekeeper.keys.turns import AT_ONCE, mapped
-from gatekeeper.openapi.operation import describe
+from gatekeeper.openapi.document import describe
 
 blueprint = Blueprint("key_bulk", __name__)
 

@@ -7,7 +7,7 @@ from gatekeeper.admin.field_schemas import (
     KEY_PROPERTIES,
     duration_field,
 )
-from gatekeeper.openapi.operation import Operation
+from gatekeeper.openapi.document import Operation
 from gatekeeper.openapi.schema import (
     Schema,
     array,

@@ -48,7 +48,7 @@ from gatekeeper.keys.store import ChangedMeanwhile
 from gatekeeper.keys.turns import mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.keys.windows import MICROS_PER_SECOND
-from gatekeeper.openapi.operation import describe
+from gatekeeper.openapi.document import describe
 
 blueprint = Blueprint("keys", __name__)
 

@@ -1,5 +1,5 @@
 """The query parameters of the admin API: how each is parsed, and what it means. A route names those that it
-takes in its description (`openapi.operation`)."""
+takes in its description (`openapi.document`)."""
 
 from __future__ import annotations
 

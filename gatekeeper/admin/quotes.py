@@ -12,7 +12,7 @@ from gatekeeper.admin.access import current_gateway
 from gatekeeper.admin.call_schemas import COST
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_count, read_fields, read_text
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import Schema, choice, component, integer, mapping, members, nullable, text
 from gatekeeper.pricing.price_documents import quote_document
 from gatekeeper.pricing.priced_call import NotUsageError, quote_usage

@@ -1,7 +1,7 @@
 """Parsing of request bodies and query parameters, and JSON responses.
 
 `msgspec` encodes the JSON: it passes Google's `usage` on byte for byte. Which parameters and fields a
-route takes is in its description (`openapi.operation`).
+route takes is in its description (`openapi.document`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
 from gatekeeper.ledger import filters
 from gatekeeper.ledger.call import Document
 from gatekeeper.ledger.predicates import Equals
-from gatekeeper.openapi.operation import Operation, operation_of
+from gatekeeper.openapi.document import Operation, operation_of
 from gatekeeper.openapi.schema import property_names
 from gatekeeper.times import to_micros
 
@@ -57,7 +57,7 @@ def described() -> Operation:
     """The description of the current request's route."""
     if operation := operation_of(current_app.view_functions[request.endpoint or ""]):
         return operation
-    raise LookupError(f"{request.path} has no description: give its view one (`openapi.operation.describe`)")
+    raise LookupError(f"{request.path} has no description: give its view one (`openapi.document.describe`)")
 
 
 async def read_fields() -> Document:

@@ -8,7 +8,7 @@ from quart import Blueprint, Response
 
 from gatekeeper.admin.access import current_gateway
 from gatekeeper.admin.requests import json_response, read_query
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import (
     component,
     mapping,

@@ -20,7 +20,7 @@ from gatekeeper.admin.parameters import MAX_LIMIT
 from gatekeeper.admin.requests import Document, Query, json_response, read_query
 from gatekeeper.ledger.filters import Filter, Term
 from gatekeeper.ledger.predicates import Equals
-from gatekeeper.openapi.operation import describe
+from gatekeeper.openapi.document import describe
 from gatekeeper.pricing.price_documents import catalogue_document
 from gatekeeper.times import iso, to_micros
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatekeeper.admin.call_schemas import PARTIAL, SUMS
-from gatekeeper.openapi.operation import Operation
+from gatekeeper.openapi.document import Operation
 from gatekeeper.openapi.schema import (
     Schema,
     array,

@@ -10,7 +10,7 @@ from gatekeeper.admin import probes
 from gatekeeper.admin.access import NAME, current_gateway
 from gatekeeper.admin.google_keys import STATES
 from gatekeeper.admin.requests import json_response, read_query
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import (
     array,
     boolean,

@@ -122,10 +122,9 @@ def read_plan(
 ) -> Plan:
     """What comes of the tables. Raises CommandError."""
     from gatekeeper.cli.litellm_source import read_database, read_files
-    from gatekeeper.litellm.cells import TableError
     from gatekeeper.litellm.models import ModelNames
     from gatekeeper.litellm.plan import make_plan
-    from gatekeeper.litellm.tables import read_tables
+    from gatekeeper.litellm.tables import TableError, read_tables
 
     names = ModelNames(dict(map(own_name, models)))
     if not files and not database:

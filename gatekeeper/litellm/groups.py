@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS
-from gatekeeper.litellm.cells import Row
 from gatekeeper.litellm.limits import Draft, draft_limits, has_limits
 from gatekeeper.litellm.models import ModelNames
-from gatekeeper.litellm.tables import DASHBOARD, PROXY_BUDGET, Tables
+from gatekeeper.litellm.tables import DASHBOARD, PROXY_BUDGET, Row, Tables
 
 TEAM_FIELDS = ("policies", "access_group_ids")
 TITLE = 200  # characters

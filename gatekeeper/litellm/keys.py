@@ -8,11 +8,10 @@ from typing import NamedTuple, cast
 from gatekeeper.keys.field_values import RESERVED_ALIAS
 from gatekeeper.keys.globs import check_route_globs
 from gatekeeper.keys.litellm_fields import ALL_ROUTES, LITELLM_FIELDS, google_paths
-from gatekeeper.litellm.cells import Row
 from gatekeeper.litellm.groups import Group, organization_limits, printable
 from gatekeeper.litellm.limits import METADATA_FIELDS, Draft, draft_limits, has_limits
 from gatekeeper.litellm.models import ModelNames
-from gatekeeper.litellm.tables import Tables
+from gatekeeper.litellm.tables import Row, Tables
 
 ADMINISTRATOR = "default_user_id"
 """The internal user to whom keys belong that the administrator has made."""

@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 from typing import cast
 
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, UnsupportedField, is_unset
-from gatekeeper.litellm.cells import Row, dollars
 from gatekeeper.litellm.models import ModelNames
+from gatekeeper.litellm.tables import Row, rounded_dollars
 
 # LiteLLM's 30d and 7d end with the calendar's month and week (findings/litellm-30d-ends-with-the-month.sh);
 # the words are what it takes, too.
@@ -188,7 +188,7 @@ def _put_model_budgets(draft: Draft, given: Mapping[str, object], names: ModelNa
         periods.add(period_of(str(duration)) if duration else None)
         limit = members.get("budget_limit", members.get("max_budget"))
         try:
-            amount = None if limit is None else dollars(str(limit))
+            amount = None if limit is None else rounded_dollars(str(limit))
         except InvalidOperation:
             draft.lost.append(f"`model_max_budget` of {model} (it is no amount)")
             continue

@@ -10,12 +10,11 @@ from typing import NamedTuple
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.import_fields import parse_incoming
 from gatekeeper.keys.litellm_fields import UnsupportedField
-from gatekeeper.litellm.cells import Row
 from gatekeeper.litellm.groups import Group, printable, team_groups, user_groups
 from gatekeeper.litellm.keys import Context, draft_key
 from gatekeeper.litellm.limits import Draft, draft_limits, has_limits
 from gatekeeper.litellm.models import ModelNames
-from gatekeeper.litellm.tables import DASHBOARD, PROXY_BUDGET, Tables
+from gatekeeper.litellm.tables import DASHBOARD, PROXY_BUDGET, Row, Tables
 
 REGION = UnsupportedField("calls go to the one address of the Gemini API")
 

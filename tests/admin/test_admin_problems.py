@@ -8,7 +8,7 @@ from typing import Any
 
 from rig.logs import capture_logs
 
-from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import text
 
 SECRET = "sk-secret-of-the-tests-0123456789"

@@ -8,7 +8,7 @@ import pytest
 from rig.cases import cases
 from rig.event_stream import listening
 
-from gatekeeper.admin.own_events import OwnEvents
+from gatekeeper.admin.calls import OwnEvents
 from gatekeeper.admin.permissions import ROUTES, Open, permission_of
 from gatekeeper.keys.virtual_key import Role
 from gatekeeper.ledger.events import Gap

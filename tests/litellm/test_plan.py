@@ -14,10 +14,9 @@ from rig.cases import cases
 
 from gatekeeper.keys.import_fields import parse_incoming
 from gatekeeper.keys.secrets import hash_secret, key_name
-from gatekeeper.litellm.cells import TableError
 from gatekeeper.litellm.models import ModelNames
 from gatekeeper.litellm.plan import Plan, make_plan
-from gatekeeper.litellm.tables import TABLES, read_tables
+from gatekeeper.litellm.tables import TABLES, TableError, read_tables
 
 NOW = datetime(2026, 11, 29, 14, tzinfo=UTC)
 

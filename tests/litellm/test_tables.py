@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.litellm.cells import Row, TableError, read_rows
+from gatekeeper.litellm.tables import Row, TableError, read_rows
 
 
 def row(**cells: str) -> Row:
