@@ -31,6 +31,18 @@ GATEWAY = AccountId("gateway", "")
 AnyRule = Callable[..., Refusal | None]
 
 
+class LeftWindow(NamedTuple):
+    """A window that an account has moved out of, and what of its spend the account has no more."""
+
+    window: Window
+    spend_pico: int = 0
+    estimated_pico: int = 0
+
+    def contains(self, now: int) -> bool:
+        start, end = self.window
+        return end is not None and start <= now < end
+
+
 # Equal by identity, as what waits is found by it (`Budgets`). The garbage collector does not look at 100,000
 # of them each time: none is in a circle, as a part of an account knows its owner and not the reverse.
 class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
@@ -45,6 +57,8 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     reserved_pico: int = 0
     window_start: int = 0
     budget_reset_at: int | None = None
+    left: LeftWindow | None = None
+    """The window before the running one, for a clock that was wrong and is set right: it runs again then."""
     last_used_at: int | None = None
     zone: tzinfo = UTC
     """In which the days and months of its budget begin."""

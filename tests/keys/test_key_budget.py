@@ -218,6 +218,59 @@ def test_a_window_that_a_jumping_clock_left_in_the_future_is_brought_back_with_i
     assert (state.spend_pico, state.budget_reset_at) == (0, NOW + 2 * HOUR)
 
 
+@pytest.mark.parametrize("ahead", [2 * HOUR, 9 * HOUR + 1, YEARS])
+def test_a_window_that_a_clock_ahead_has_ended_goes_on_with_its_spend(ahead):
+    state = living(spend=5, start=NOW - HOUR, end=NOW)
+    settle(state, 3, NOW + ahead, estimated=True)
+    assert state.spend_pico == 3
+
+    assert current_spend(state, NOW - 2) == (8, NOW)
+    roll_window(state, NOW - 2)
+    assert (state.spend_pico, state.estimated_pico, state.window) == (8, 3, Window(NOW - HOUR, NOW))
+    settle(state, 2, NOW - 1)
+    calls = [AccountCharge("key_1", 2, NOW - 1)]
+    assert spend_deltas(lambda _: [state], calls)[state.id].spend_pico == 2
+
+    roll_window(state, NOW)
+    assert (state.spend_pico, state.window) == (0, Window(NOW, NOW + HOUR))
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_clock_that_begins_behind_and_is_set_right_ends_no_window(calls):
+    """As of a machine without a battery: 1970, until the network tells the time."""
+    state = living(spend=5, start=NOW - HOUR, end=NOW)
+    roll_window(state, HOUR // 2)
+    assert (state.spend_pico, state.budget_reset_at) == (5, HOUR)
+    for _ in range(calls):
+        settle(state, 1, HOUR // 2)
+
+    assert current_spend(state, NOW - 1) == (5 + calls, NOW)
+    roll_window(state, NOW - 1)
+    assert (state.spend_pico, state.budget_reset_at) == (5 + calls, NOW)
+    # The store has kept the sum, whether or not it was told of a window in between.
+    assert state.window_start <= NOW - HOUR
+
+    roll_window(state, NOW)
+    assert (state.spend_pico, state.window) == (0, Window(NOW, NOW + HOUR))
+
+
+@given(
+    moves=st.lists(st.tuples(st.integers(0, 9), st.sampled_from([-YEARS, -1, 0, 1, HOUR, 40 * HOUR, YEARS]))),
+    duration=st.sampled_from(["1h", "1d", "1mo"]),
+)
+def test_whatever_the_clock_does_what_is_told_is_what_counts(moves, duration):
+    state = living(duration, end=initial_window_end(duration, NOW, UTC))
+    for cost, jump in moves:
+        now = NOW + jump
+        told = current_spend(state, now)
+        roll_window(state, now)
+        assert told == (state.spend_pico, state.budget_reset_at)
+        settle(state, cost, now)
+        # Back at the right time all of it counts that the window has seen.
+        settle(state, 0, NOW)
+        assert state.spend_pico >= cost
+
+
 def test_a_replayed_call_of_long_ago_brings_no_window_back():
     state = living(spend=5, start=NOW - HOUR, end=NOW)
 
