@@ -29,8 +29,8 @@ from gatekeeper.proxy.google_key_checks import check_refused_keys
 from gatekeeper.proxy.polling import PendingPoller
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.server.certificate import CertificateError, ServerCertificate
-from gatekeeper.server.dead_peers import detect_dead_peer
 from gatekeeper.server.listener import serve_listener
+from gatekeeper.server.sockets import detect_dead_peer
 from gatekeeper.settings import Settings
 from gatekeeper.startup import load_catalogue
 from gatekeeper.stop_signals import SIGNALS, StopSignals, controlling_terminal

@@ -31,8 +31,7 @@ from gatekeeper.admin.problems import reject_malformed
 from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES, check_parameters
 from gatekeeper.gateway import Gateway
 from gatekeeper.server.asgi_types import Receive, Scope, Send
-from gatekeeper.server.inline_quart import InlineBody, InlineQuartConnection
-from gatekeeper.server.quart_connection import QuartConnection
+from gatekeeper.server.quart_connection import InlineBody, InlineQuartConnection, QuartConnection
 from gatekeeper.server.request_validation import MalformedRequest
 
 BLUEPRINTS = (

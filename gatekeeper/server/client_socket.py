@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 import trio
 
-from gatekeeper.server.socket_reader import SocketReader
+from gatekeeper.server.sockets import SocketReader
 from gatekeeper.server.tls import TlsSession
 
 # Linux reports a half-closed connection; elsewhere that shows only once all data before it has been read.

@@ -23,9 +23,8 @@ from hypercorn.typing import ConnectionState
 
 from gatekeeper.server.asgi_types import InlineApp, Scope, http_scope
 from gatekeeper.server.client_socket import ClientSocket
-from gatekeeper.server.exchange import SimpleExchange
+from gatekeeper.server.exchange import SimpleExchange, SimpleRequests
 from gatekeeper.server.http1 import Http1
-from gatekeeper.server.simple_request import SimpleRequests
 from gatekeeper.server.tls import TlsSession
 from gatekeeper.server.websocket_stream import CONNECTION_ERRORS
 

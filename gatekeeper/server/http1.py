@@ -8,7 +8,7 @@ the ledger. Here the application makes the response.
 
 It starts a task with a queue for each request. WebSockets, and requests below a prefix of an `InlineApp`,
 run in the connection's own task instead: a unary call costs an eighth less, and is read on demand. The plain
-ones of these do not even pass h11 (see `simple_request`, `exchange`).
+ones of these do not even pass h11 (see `exchange`).
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ from gatekeeper.server.request_validation import (
     raise_if_invalid,
     request_error,
 )
-from gatekeeper.server.response_head import response_head
-from gatekeeper.server.task_protocol import DISCONNECT_MESSAGE, PutMessage, TaskProtocol
+from gatekeeper.server.task_protocol import DISCONNECT_MESSAGE, PutMessage, TaskProtocol, response_head
 from gatekeeper.server.websocket import WebSocket, run_websocket
 from gatekeeper.server.websocket_stream import Read, Write
 

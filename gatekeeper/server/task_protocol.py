@@ -15,7 +15,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import H11SendableEvent
 
 from gatekeeper.server.asgi_types import Message
-from gatekeeper.server.response_head import with_complete_head
+from gatekeeper.server.exchange import REASON_PHRASES, date_field
 
 NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
 DISCONNECT_MESSAGE: Message = {"type": "http.disconnect"}
@@ -69,3 +69,24 @@ class TaskProtocol(H11Protocol):
     async def _deliver_disconnect(self, put: PutMessage) -> None:
         with trio.move_on_after(DISCONNECT_DELIVERY_TIMEOUT):
             await put(DISCONNECT_MESSAGE)
+
+
+def response_head(status: int, headers: list[tuple[bytes, bytes]], reason: bytes | None) -> h11.Response:
+    """With the status's standard phrase if `reason` is None: h11 and Hypercorn leave it empty, and clients
+    show it in their errors (@google/genai 1.x: "Retryable HTTP Error: Too Many Requests"). h11's checks of
+    the fields are skipped: each was parsed by h11 or made by the gateway."""
+    if reason is None:
+        reason = REASON_PHRASES.get(status, b"")
+    if b"date" not in dict(headers):
+        headers = [*headers, date_field()]
+    return h11.Response(status_code=status, headers=headers, http_version=b"1.1", reason=reason, _parsed=True)
+
+
+def with_complete_head(event: H11SendableEvent) -> H11SendableEvent:
+    """An event to send; a response's head gets a date and a reason phrase, a 1xx one's the phrase."""
+    if isinstance(event, h11.Response):
+        return response_head(event.status_code, list(event.headers), event.reason or None)
+    if not isinstance(event, h11.InformationalResponse) or event.reason:
+        return event
+    reason = REASON_PHRASES.get(event.status_code, b"")
+    return h11.InformationalResponse(status_code=event.status_code, headers=event.headers, reason=reason)

@@ -16,9 +16,10 @@ import trio
 from wsproto.connection import ConnectionType
 from wsproto.utilities import generate_accept_token
 
+from gatekeeper.http_fields import Headers
 from gatekeeper.server.asgi_types import Application, Scope
 from gatekeeper.server.asgi_types import Message as AsgiMessage
-from gatekeeper.server.response_head import response_head
+from gatekeeper.server.task_protocol import response_head
 from gatekeeper.server.websocket_stream import (
     CONNECTION_ERRORS,
     NO_CODE,
@@ -32,7 +33,6 @@ from gatekeeper.server.websocket_stream import (
 
 CLOSING_TIMEOUT = 5.0  # seconds for the client's Close frame after the server's
 INTERNAL_ERROR = 1011
-Headers = list[tuple[bytes, bytes]]
 NO_BODY: Headers = [(b"content-length", b"0")]
 
 

@@ -8,7 +8,7 @@ import struct
 import pytest
 import trio
 
-from gatekeeper.upstream.dialer import REMEMBERED_SECONDS, Dialer
+from gatekeeper.upstream.pool import REMEMBERED_SECONDS, Dialer
 
 
 @pytest.fixture

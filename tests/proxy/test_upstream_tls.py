@@ -24,7 +24,7 @@ from rig.tls_peer import CUTS, EXAMPLES, PIECES, TlsPeer, assert_nothing_changed
 
 from gatekeeper.upstream.connection import UpstreamConnection
 from gatekeeper.upstream.pool import ConnectFailed, UpstreamPool, tls_context
-from gatekeeper.upstream.tls import TlsStream
+from gatekeeper.upstream.stream import TlsStream
 
 VERSIONS = st.sampled_from([ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 LARGE = bytes(range(256)) * 16_384  # 4 MiB

@@ -23,7 +23,7 @@ from trio.testing import wait_all_tasks_blocked
 from gatekeeper.logs import HypercornLogger
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
 from gatekeeper.server.listener import serve_listener
-from gatekeeper.server.socket_reader import READS_IN_A_ROW
+from gatekeeper.server.sockets import READS_IN_A_ROW
 
 GET = head("GET /direct/a?b=c", [])
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.server.exchange import FramingError, SimpleExchange
+from gatekeeper.server.exchange import FramingError, SimpleExchange, SimpleRequest, SimpleRequests
 from gatekeeper.server.request_validation import StrictBuffer, request_error
-from gatekeeper.server.simple_request import SimpleRequest, SimpleRequests
 
 MAX_HEAD = 16 * 1024
 PLAIN = SimpleRequests((b"/gemini", b"/key/"), MAX_HEAD)

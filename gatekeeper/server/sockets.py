@@ -1,18 +1,24 @@
-"""Reads a socket faster than trio, which tries `recv` first: the BlockingIOError when nothing is there costs
-more than the read."""
+"""Sockets to clients and to the API alike: how they are read, and how a dead peer is detected."""
 
 from __future__ import annotations
 
 import os
+import socket
+import sys
+from typing import Protocol
 
 import trio
 
+# Seconds without progress after which the kernel drops a connection (Hypercorn's sends are shielded from
+# cancellation, so one that hangs would delay the shutdown for ever), and of silence before it is probed.
+DEAD_PEER_SECONDS = 30.0
 READ_SIZE = 120 * 1024  # bytes; from 128 KiB on glibc maps memory for each read, which costs more than it
 READS_IN_A_ROW = 8  # without waiting, where each filled what was to be read, before others get their turn
 
 
 class SocketReader:
-    """One task reads."""
+    """Reads a socket, by one task, faster than trio, which tries `recv` first: the BlockingIOError when
+    nothing is there costs more than the read."""
 
     def __init__(self, connected: trio.socket.SocketType) -> None:
         self._socket = connected
@@ -41,3 +47,20 @@ class SocketReader:
             # A read that was not filled has emptied the socket: to try again would be the exception in vain.
             self._reads_left = READS_IN_A_ROW if len(data) == READ_SIZE else 0
             return data
+
+
+class Socket(Protocol):
+    """The standard library's, or trio's."""
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None: ...
+
+
+def detect_dead_peer(of: Socket) -> None:
+    """Sets the options; what a listener accepts inherits them."""
+    if sys.platform == "linux":
+        milliseconds = int(DEAD_PEER_SECONDS * 1000)
+        # With keep-alive this also decides when a silent connection is given up, in place of the number of
+        # probes (tcp(7)).
+        of.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        of.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(DEAD_PEER_SECONDS))
+        of.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
