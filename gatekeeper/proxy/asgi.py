@@ -18,6 +18,7 @@ from gatekeeper.proxy.cors import is_preflight, share
 from gatekeeper.proxy.explain import explain
 from gatekeeper.proxy.failures import CutByGateway, draining_refusal
 from gatekeeper.proxy.http import HttpCarrier
+from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.proxy.live import LiveCarrier
 from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
@@ -49,11 +50,11 @@ class Proxy:
             # Both may refer to the call, which would then wait for the garbage collector: that runs seldom.
             call.failure, call.meter = None, NO_METER
 
-    def new_call(self, scope: Scope, receive: Receive, send: Send) -> ProxyCall:
+    def new_call(self, scope: Scope, receive: Receive, send: Send) -> CallLifecycle:
         if scope["type"] == "http" and is_preflight(scope["method"], scope["headers"]):
             carrier, kind = PreflightCarrier(scope, receive, send), PreflightCall
         else:
-            carrier, kind = self.carriers[scope["type"]](scope, receive, send), ProxyCall
+            carrier, kind = self.carriers[scope["type"]](scope, receive, send), CallLifecycle
         if self.context.allowed_origins and isinstance(carrier, HttpCarrier):
             share(carrier.stream, self.context.allowed_origins, scope["headers"])
         return kind(self.context, RequestHead.of(scope), carrier)
@@ -92,8 +93,8 @@ class Proxy:
             asked = is_detachable(calls)
             for call in calls:
                 # A call that goes on without its client is asked each time: it has bounds of its own
-                # (`Progress.continues`).
-                if call.progress.disconnected_at is not None or (
+                # (`UpstreamExchange.continues`).
+                if call.exchange.disconnected_at is not None or (
                     call in asked and call.carrier.is_disconnected()
                 ):
                     call.client_disconnected()
@@ -103,7 +104,7 @@ class Proxy:
                         call.end(call.timeout_failure())
                     # The call is finished without this client, for whom the write would wait for ever.
                     elif call.client_disconnected():
-                        call.progress.stop_writing()
+                        call.exchange.stop_writing()
                 elif refusal := call.carrier.revocation(call):
                     call.end(CutByGateway(refusal))
             for upstream in self.context.upstreams():

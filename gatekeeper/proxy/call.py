@@ -1,4 +1,5 @@
-"""The lifecycle of one call, from the request's head to its line in the ledger. Read `ProxyCall.run` first.
+"""One call to `/gemini`: what is known of it, and what is done to it while it runs. Its life is in
+`lifecycle`.
 
 What all calls share is in `ProxyContext`. The carrier relays the bytes: HTTP in `http`, the WebSockets of the
 Live API in `live`.
@@ -6,65 +7,53 @@ Live API in `live`.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from copy import copy
-from time import time_ns
+from time import perf_counter, time_ns
 
 import trio
 import uuid_utils
 
+from gatekeeper.gemini.actions import PRICED_ACTIONS, Billing
 from gatekeeper.gemini.meter import NO_METER
 from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
 from gatekeeper.gemini.resource_names import recorded_path
 from gatekeeper.gemini.routes import Route, route
+from gatekeeper.http_fields import Headers
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
-from gatekeeper.keys.admission import admit
+from gatekeeper.keys.budgets import Reservation, has_budget
 from gatekeeper.keys.rates import RateReservation
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.ledger.call import CallRecord, Outcome
-from gatekeeper.pricing.cost_notes import reserved_note
-from gatekeeper.proxy.access import access_request, request_refusal
+from gatekeeper.ledger.call import CallRecord
+from gatekeeper.pricing.bound import Bound
 from gatekeeper.proxy.authenticate import CREDENTIAL_HEADERS, extract_credential
-from gatekeeper.proxy.call_accounting import apply_summary, complete_row
-from gatekeeper.proxy.call_budget import CallBudget
-from gatekeeper.proxy.call_clock import CallClock
+from gatekeeper.proxy.call_accounting import apply_summary
 from gatekeeper.proxy.call_google_key import CallGoogleKey
-from gatekeeper.proxy.call_rates import settle_rates
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.disconnect import Progress, finishes_without_client
-from gatekeeper.proxy.failures import (
-    CallFailed,
-    ClientGone,
-    CutByGateway,
-    Refused,
-    loop_refusal,
-    malformed_refusal,
-    to_call_failed,
-)
-from gatekeeper.proxy.headers import TAG_HEADERS, end_user, tags, trace_id, user_agent
+from gatekeeper.proxy.failures import CallFailed, ClientGone
+from gatekeeper.proxy.headers import upstream_headers
+from gatekeeper.proxy.unpriced import why_unpriced
+from gatekeeper.proxy.upstream_exchange import UpstreamExchange
 from gatekeeper.public_url import client_address
-from gatekeeper.refusals import Reason, Refusal
-from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
+from gatekeeper.upstream.pool import UpstreamPool
 
-MAX_REQUEST_HEAD = 64 * 1024  # bytes of a request's head; Google takes less
-FINAL_ERROR_TIMEOUT = 5.0  # seconds to send the error of a failed call
 NOT_PARSED = Route(action=None)
 
 
 class ProxyCall:
-    """A call to `/gemini`. `row` is its line in the ledger as far as it is known."""
+    """`row` is its line in the ledger as far as it is known, `exchange` what has passed between the gateway
+    and the API for it."""
 
     __slots__ = (
-        "access", "accounts", "begun", "budget", "cancel_scope", "carrier", "clock", "context", "credential",
-        "deadline", "failure", "fields", "forwarded_call_ids", "google_key", "head", "headers", "key",
-        "meter", "progress", "rate_reservations", "relay_complete", "request_parser", "route", "row",
-        "session", "tier_header", "timeout_failure",
+        "_started", "access", "accounts", "begun", "cancel_scope", "carrier", "context", "cost_bound",
+        "credential", "deadline", "exchange", "failure", "fields", "forwarded_call_ids", "google_key", "head",
+        "headers", "key", "meter", "rate_reservations", "relay_complete", "request_parser", "reservation",
+        "route", "row", "session", "tier_header", "timeout_failure",
     )  # fmt: skip
 
     def __init__(self, context: ProxyContext, head: RequestHead, carrier: Carrier[ProxyCall]) -> None:
@@ -78,14 +67,18 @@ class ProxyCall:
             method=head.method,
             path=recorded_path(head.path),
         )
-        self.clock = CallClock()
+        # Besides the row's `started_at`: durations must not follow a wall clock that is set meanwhile.
+        self._started = perf_counter()
         self.google_key = CallGoogleKey(context.google_keys, context.projects)
-        self.budget = CallBudget(context.budgets, context.cost_history)
-        self.cancel_scope, self.progress = trio.CancelScope(), Progress()
+        self.cancel_scope, self.exchange = trio.CancelScope(), UpstreamExchange()
         self.route = NOT_PARSED
         self.key: KeyState | None = None
         self.accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
         self.access: AccessRequest | None = None  # by the request's head, once that is admitted
+        self.reservation: Reservation | None = None  # of the budgets of its accounts, until its end
+        self.cost_bound: Bound | None = (
+            None  # what it can cost at most by its request, where that is reserved
+        )
         self.rate_reservations: tuple[RateReservation, ...] = ()  # until its end
         self.session: Session | None = None  # that an earlier call has begun
         self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
@@ -96,49 +89,7 @@ class ProxyCall:
         self.deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
         self.timeout_failure: Callable[[], CallFailed] | None = None
 
-    async def run(self) -> None:
-        """The call's lifecycle. It is always settled."""
-        try:
-            try:
-                with self.cancel_scope:
-                    self.parse()
-                    # First: what goes on with an upload, or has an ephemeral token, may have no key.
-                    if self.route.upload or self.carrier.is_stream:
-                        self.session = await self.carrier.find_session(self)
-                    self.authenticate()
-                    self.admit()
-                    await self.context.check_path(self.key, self.head.path)
-                    self.begin()
-                    await self.carrier.relay(self)
-            except (CallFailed, ClientDisconnected, MalformedBody) as error:
-                started = self.carrier.response_started
-                # Not by a variable: this frame is in the error's traceback, and each would keep the other.
-                self.failure = self.failure or to_call_failed(error, response_started=started)
-            # Outside the scope: the final error has to be sent even if that was cancelled.
-            await self.send_final_error()
-        finally:
-            # No await between the last byte and the journal's line: a cancellation could come between them.
-            self.carrier.release()
-            self.settle()
-
-    def parse(self) -> None:
-        """Parses the request line, and the headers that are meant for the gateway."""
-        if self.head.malformed:
-            raise malformed_refusal(self.head.malformed)
-        if self.head.size > MAX_REQUEST_HEAD:
-            why = f"The head of the request is over {MAX_REQUEST_HEAD:,} bytes."
-            raise Refused(Refusal(Reason.TOO_LARGE, why))
-        row = self.row
-        self.find_route(self.credential.query)
-        row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
-        row.stream = self.route.stream or self.carrier.is_stream
-        if not TAG_HEADERS.isdisjoint(self.fields):
-            row.tags = tags(self.headers)
-        row.user_id = end_user(self.fields)
-        row.user_agent, row.trace_id = user_agent(self.fields), trace_id(self.fields)
-        running = self.context.ledger.events.in_flight
-        if self.forwarded_call_ids and (refusal := loop_refusal(self.forwarded_call_ids, running)):
-            raise Refused(refusal)
+    # Whose call it is, and for what
 
     def find_route(self, query: bytes) -> None:
         # Some headers (method overrides, field masks, media types) change what Google does, and is metered.
@@ -153,29 +104,40 @@ class ProxyCall:
             self.row.group = self.key.record.group
         self.accounts = self.context.registry.accounts.of(self.key, self.row.user_id)
 
-    def admit(self) -> None:
-        """Refuses what is not allowed, before a byte goes upstream."""
-        refusal = request_refusal(self.context, self.head, self.route)
-        if refusal is None:
-            refusal = self.carrier.unsupported_refusal(self)
-        if refusal is None and self.accounts:
-            self.access = self.access_request()
-            refusal = admit(self.accounts, self.access, self.row.started_at)
-        if refusal:
-            raise Refused(refusal)
-
     def access_request(self) -> AccessRequest:
-        """What the rules of admission ask about."""
-        pending = self.carrier.model_pending and not self.route.upload
-        return access_request(self.context, self.head, self.row, self.route, self.accounts, pending)
+        """What the rules of admission ask about. What takes a look at more than the head is asked only for
+        accounts that limit it."""
+        route, head, accounts, context = self.route, self.head, self.accounts, self.context
+        unpriced, client = None, ""
+        has_price = route.billing is Billing.METERED or route.action in PRICED_ACTIONS
+        if has_price and route.model and has_budget(accounts):
+            unpriced = why_unpriced(self.row, route.model, context.catalogue, context.accounting_errors)
+        for account in accounts:
+            if account.record.allowed_ips:
+                client = client_address(head.scope, context.settings)
+        path = head.path.decode("latin-1")  # all of it: the row's is without secrets
+        pending = self.carrier.model_pending and not route.upload
+        return AccessRequest(route.action, route.model, path, route.billing, unpriced, pending, None, client)
 
-    def begin(self) -> None:
-        """From here on the call counts as admitted, and a shutdown waits for it."""
-        self.google_key.choose(self.row, self.route, self.session and self.session.google_key)
-        self.progress.finishes_without_client = finishes_without_client(
-            self.route, self.key, self.context.settings
+    # Its request upstream
+
+    def upstream_target(self, upstream: UpstreamPool) -> bytes:
+        """Path and query, without the client's credential."""
+        query = self.credential.query
+        return upstream.prefix + self.head.path + (b"?" + query if query else b"")
+
+    def upstream_headers(self, upstream: UpstreamPool, *, chunked: bool) -> Headers:
+        """The client's, with the Google key that the call has now."""
+        # Not sent to Google. Any other upstream may lead back to this gateway, which then finds its own id.
+        call_ids = None
+        if upstream.may_be_gateway:
+            call_ids = b", ".join([*self.forwarded_call_ids, self.row.id.encode()])
+        google_key = self.google_key.secret
+        return upstream_headers(
+            self.headers, upstream.authority, google_key, chunked=chunked, call_ids=call_ids
         )
-        self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
+
+    # While it runs
 
     def record_begin(self) -> None:
         """Writes the `begin` record, before the call waits or its first byte goes upstream; again once more
@@ -186,88 +148,6 @@ class ProxyCall:
             self.begun = True
             self.context.ledger.begin(self.row)
 
-    async def send_final_error(self) -> None:
-        """Sends the client the error of a failed call: a full response, or one more event of a stream."""
-        if (failure := self.failure) is None:
-            return
-        if failure.refusal is not None:
-            with trio.move_on_after(FINAL_ERROR_TIMEOUT), contextlib.suppress(ClientDisconnected):
-                if self.carrier.response_started:
-                    await self.carrier.final_error(failure.refusal, self)
-                else:
-                    await self.refuse(failure.refusal)
-        # Not ended cleanly: most clients would take that for a complete response.
-        self.carrier.abort()
-
-    async def refuse(self, refusal: Refusal) -> None:
-        if refusal.reason is Reason.KEY_UNKNOWN:
-            # Guessing keys is slowed down here, in the response, so that a valid key never waits.
-            await self.context.auth_failures.throttle(client_address(self.head.scope, self.context.settings))
-        self.mark_first_byte()
-        self.row.status = self.carrier.refusal_status(refusal)
-        await self.carrier.refuse(refusal, self.row.id)
-
-    def settle(self) -> None:
-        """Tokens, cost, the ledger's line and the key's spend, without an await. If accounting fails that is
-        logged, and the row is written all the same: its cost is unknown, and a budget is charged the upper
-        bound from the call's start."""
-        row, context = self.row, self.context
-        if self.failure is None and not self.relay_complete:
-            self.failure = CutByGateway()  # the server's task is being cancelled
-        row.duration_ms = self.clock.elapsed_ms()
-        row.request_bytes, row.response_bytes = self.carrier.received_bytes, self.carrier.sent_bytes
-        in_advance = row.charged_pico  # accounting, which may fail, overwrites it
-        try:
-            self.account()
-        except Exception as error:  # noqa: BLE001
-            context.accounting_errors.record_exception(error)
-            row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
-            row.cost_pico = row.price_version = None
-            row.charged_pico, row.usage_note = in_advance, reserved_note(in_advance)
-        self.google_key.finish(row, self.failure)
-        row.reason = context.mask.text(row.reason)  # Google's error text may contain the key
-        if self.rate_reservations:
-            settle_rates(self.rate_reservations, row, context.micros())
-        self.record()
-
-    def record(self) -> None:
-        """Writes the journal's line and the key's spend."""
-        row, context = self.row, self.context
-        try:
-            context.ledger.end(row)
-        except Exception as error:  # noqa: BLE001  the key's spend counts even if the row is lost
-            context.accounting_errors.record_exception(error)
-        if self.accounts:
-            context.charge_accounts(row)
-        self.budget.settle(row)
-        context.note_ended(row)
-        context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)
-
-    def account(self) -> None:
-        context, reading = self.context, self.meter.finish()
-        self.progress.response_bytes = self.meter.body_bytes
-        self.row.made = context.created_by(self.row, self.head.path, self.progress.upstream_status, reading)
-        complete_row(
-            self.row,
-            self.route,
-            self.failure,
-            reading,
-            self.tier_header,
-            context.catalogue,
-            context.free_searches,
-            context.secrets,
-            request_summary=self.request_parser.summary,
-            chargeable=lambda: (
-                self.budget.chargeable() if self.clock.upstream_started_at is not None else None
-            ),
-            most_pico=self.budget.most(),
-            is_compressed=self.head.is_compressed,
-            progress=self.progress,
-            is_complete=self.relay_complete,
-        )
-        context.deferred.call_ends(self.row, self.meter)
-        context.unpriced_models.note(self.row, context.catalogue)
-
     def snapshot(self) -> CallRecord:
         """The current state of the running call: a copy, with the bytes and tokens so far."""
         row = copy(self.row)
@@ -275,9 +155,19 @@ class ProxyCall:
         apply_summary(row, self.meter.summary)
         return row
 
+    def elapsed_ms(self) -> float:
+        return round((perf_counter() - self._started) * 1000, 3)
+
     def mark_first_byte(self) -> None:
-        """Called when the first byte goes to the client."""
-        self.row.first_byte_ms, self.row.gateway_ms = self.clock.first_byte(self.context.now())
+        """Called when the first byte goes to the client. The time since the upstream request started counts
+        as the upstream's, except while the next piece of an upload was awaited from the client: that counts
+        as the gateway's, as it does for a body that is read before."""
+        exchange, upstream_seconds = self.exchange, 0.0
+        if exchange.started_at is not None:
+            upstream_seconds = self.context.now() - exchange.started_at - exchange.client_wait_seconds
+        elapsed = self.elapsed_ms()
+        self.row.first_byte_ms = elapsed
+        self.row.gateway_ms = round(max(0.0, elapsed - upstream_seconds * 1000), 3)
 
     def set_deadline(self, seconds: float, timeout_failure: Callable[[], CallFailed]) -> None:
         """Ends the call with this failure unless the deadline is moved within so many seconds."""
@@ -285,7 +175,7 @@ class ProxyCall:
 
     def client_disconnected(self) -> bool:
         """The client has gone: ends the call, unless it is finished without it; returns whether it is."""
-        if self.relay_complete or not self.progress.continues(self.context.now()):
+        if self.relay_complete or not self.exchange.continues(self.context.now()):
             self.end(ClientGone())
             return False
         self.failure = self.failure or ClientGone()

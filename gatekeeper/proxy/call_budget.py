@@ -1,37 +1,185 @@
-"""One call's part in the budgets of its accounts."""
+"""One call's part in the budgets of its accounts: what it may cost is reserved before anything of it goes
+upstream, and given back at its end."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from time import time_ns
 
-from gatekeeper.keys.budgets import Budgets, Reservation
-from gatekeeper.keys.cost_history import CostHistory
-from gatekeeper.ledger.call import CallRecord
+import msgspec
+
+from gatekeeper.gemini.actions import MEDIA_ACTIONS, USAGE_AT_END
+from gatekeeper.gemini.billed_units import billed_units
+from gatekeeper.gemini.request_summary import RequestSummary
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.keys.account import Account
+from gatekeeper.keys.admission import over_budget, short_of_budget
+from gatekeeper.keys.budgets import (
+    CostForecast,
+    Reservation,
+    Shortfall,
+    accounts_with_budget,
+    binding_account,
+    pico_to_reserve,
+    remaining_pico,
+    wanted_pico,
+)
+from gatekeeper.keys.policies import may_search
+from gatekeeper.keys.spend import current_spend
+from gatekeeper.pricing.bound import Bound, RequestedUse, bound
+from gatekeeper.pricing.expected import TEXT_BYTES
+from gatekeeper.pricing.worst_case import DEFAULT_QUERY_COUNT
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.failures import Refused
+from gatekeeper.refusals import Refusal
+from gatekeeper.times import utc_day
+
+NOT_ANSWERED = ResponseSummary(complete=True)
+# 10^12 dollars, above any budget that can be set: nothing is known of the call.
+UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
+MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
 
-class CallBudget:
-    """What is reserved for the call, and what it can cost at most by its request (pico-dollars; `is_firm`:
-    whether that is certain)."""
+class BudgetRequest(msgspec.Struct, frozen=True):
+    """What a call wants of the budgets of these accounts; `forecast` is made anew each time it is asked
+    for."""
 
-    __slots__ = ("_budgets", "_history", "bound_pico", "is_firm", "reservation")
+    accounts: tuple[Account, ...]
+    bound: Bound
+    forecast: Callable[[], CostForecast]
 
-    def __init__(self, budgets: Budgets, history: CostHistory) -> None:
-        self._budgets = budgets
-        self._history = history
-        self.reservation: Reservation | None = None
-        self.bound_pico, self.is_firm = 0, False
 
-    def chargeable(self) -> int | None:
-        """What the budgets have for a call whose cost is unknown; None without any."""
-        # By the time of day, as the periods of budgets are.
-        return self._budgets.available(self.reservation, time_ns() // 1000) if self.reservation else None
+async def reserve(call: ProxyCall, body: bytes | None) -> None:
+    """To be called once the call is admitted, and its body was received. `body` is None where it was not
+    buffered. Raises Refused."""
+    if (wanted := wanted_by(call, body)) is None:
+        return
+    accounts, forecast = wanted.accounts, wanted.forecast
+    found = call.context.budgets.reserve_at_once(accounts, forecast, now)
+    if found is Shortfall.WAIT:
+        call.record_begin()
+        # The time that it waits is neither the client's nor the upstream's: both have as much left after it.
+        left, call.deadline = call.deadline - call.context.now(), math.inf
+        found = await call.context.budgets.reserve(accounts, forecast, now)
+        call.deadline = call.context.now() + left
+    if not isinstance(found, Reservation):
+        raise Refused(_refusal(accounts, forecast()))
+    if not found.accounts:  # their budgets were taken away while it waited
+        return
+    call.reservation, call.cost_bound = found, wanted.bound
+    call.row.charged_pico = found.pico  # kept if the process is killed
+    if call.begun:
+        call.record_begin()
 
-    def most(self) -> int | None:
-        """What the call can cost at most, if its request limits that."""
-        return self.bound_pico if self.is_firm else None
 
-    def settle(self, row: CallRecord) -> None:
-        """Gives back what is reserved, once the call's cost is in the spend of its accounts."""
-        if self.reservation is not None:
-            self._budgets.release(self.reservation)
-        self._history.note_call(row, self.bound_pico)
+def reservable(call: ProxyCall, body: bytes) -> int | Shortfall | None:
+    """What `reserve` would reserve now, or that it would wait; None: there is no budget. Raises Refused."""
+    if (wanted := wanted_by(call, body)) is None:
+        return None
+    forecast, binding = wanted.forecast(), binding_account(wanted.accounts, at := now())
+    found = pico_to_reserve(forecast, remaining_pico(binding, at), binding.reserved_pico)
+    if found is Shortfall.REFUSE:
+        raise Refused(_refusal(wanted.accounts, forecast))
+    return found
+
+
+def chargeable(call: ProxyCall) -> int | None:
+    """What the budgets have for a call whose cost is unknown, in pico-dollars; None without any, and for a
+    call of which nothing was sent to Google."""
+    if call.reservation is None or call.exchange.started_at is None:
+        return None
+    # By the time of day, as the periods of budgets are.
+    return call.context.budgets.available(call.reservation, now())
+
+
+def firm_bound(call: ProxyCall) -> int | None:
+    """What the call can cost at most, in pico-dollars, if its request limits that."""
+    bound = call.cost_bound
+    return bound.pico if bound is not None and bound.is_firm else None
+
+
+def release_budget(call: ProxyCall) -> None:
+    """Gives back what is reserved, once the call's cost is in the spend of its accounts."""
+    if call.reservation is not None:
+        call.context.budgets.release(call.reservation)
+    call.context.cost_history.note_call(call.row, call.cost_bound.pico if call.cost_bound else 0)
+
+
+def wanted_by(call: ProxyCall, body: bytes | None) -> BudgetRequest | None:
+    """None where there is no budget, or nothing to pay."""
+    request_summary = call.request_parser.summary
+    model = call.row.model or call.route.model
+    accounts = accounts_with_budget(
+        (*call.accounts, *call.context.registry.accounts.of_model(call.accounts, model))
+    )
+    if not accounts or not call.route.billable:
+        return None
+    try:
+        known = _bound(call, request_summary, body, model or "")
+    except Exception as error:  # noqa: BLE001  it keeps no call from being answered
+        call.context.accounting_errors.record_exception(error)
+        known = UNKNOWN_BOUND
+    return BudgetRequest(accounts, known, partial(_forecast, call, known, model or "", body))
+
+
+def now() -> int:
+    return time_ns() // 1000
+
+
+def _refusal(accounts: tuple[Account, ...], forecast: CostForecast) -> Refusal:
+    account, at = binding_account(accounts, now()), now()
+    spent, reset_at = current_spend(account, at)
+    if spent >= (account.record.max_budget_pico or 0):
+        return over_budget(account, spent, reset_at, at)
+    return short_of_budget(
+        account, wanted_pico(forecast, remaining_pico(account, at) + account.reserved_pico), at
+    )
+
+
+def _forecast(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> CostForecast:
+    row = call.row
+    experience = call.context.cost_history.of(row.key_id or "", model, row.action or "")
+    size = call.carrier.received_bytes if body is None else len(body)
+    expected = experience.expected(size, known.input_pico)
+    likely = experience.likely(size, known.input_pico)
+    firm = round(known.pico * experience.excess)
+    if not row.stream or row.action in USAGE_AT_END:  # cut too late, if at all
+        return CostForecast(firm, known.is_firm, expected, likely, calls=experience.calls)
+    first, step = experience.first_event
+    # The first event is charged with the prompt, which may be longer than any before.
+    first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
+    # It is metered: what an answer of usual length may cost is enough to begin with.
+    usual = expected or min(firm, known.usual_pico)
+    return CostForecast(firm, known.is_firm, usual, likely, first + step)
+
+
+def _bound(call: ProxyCall, request_summary: RequestSummary, body: bytes | None, model: str) -> Bound:
+    row = call.row
+    size = call.carrier.received_bytes if body is None else len(body)
+    makes_media = row.action in MEDIA_ACTIONS
+    return bound(
+        call.context.catalogue,
+        model,
+        utc_day(row.started_at),
+        RequestedUse(
+            action=row.action,
+            request_bytes=size,
+            refers=request_summary.refers or call.head.is_compressed,
+            is_text=body is not None and not [word for word in MEDIA_WORDS if word in body],
+            output_tokens=request_summary.max_output_tokens if request_summary.understood else None,
+            candidates=max(1, request_summary.candidate_count or 1),
+            tiers=request_summary.service_tiers,
+            searches=_searches(call, request_summary),
+            units=billed_units(row.action, model, request_summary, NOT_ANSWERED) if makes_media else {},
+        ),
+    )
+
+
+def _searches(call: ProxyCall, request_summary: RequestSummary) -> int:
+    """How often the call may search: as often as its tools can, unless a policy cuts its stream before."""
+    if request_summary.understood and not any(may_search(tool) for tool in request_summary.tools):
+        return 0
+    caps = [account.record.max_searches for account in call.accounts if call.row.stream]
+    return min([DEFAULT_QUERY_COUNT, *(cap for cap in caps if cap is not None)])

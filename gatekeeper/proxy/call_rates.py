@@ -1,4 +1,4 @@
-"""What a call takes of the rates of its accounts, once nothing else refuses it, and gives back at its end.
+"""One call's part in the rates of its accounts: taken once nothing else refuses it, settled at its end.
 
 The tokens that it is expected to use: of its prompt by the size of its body (`RequestSize`), and its output
 as `keys.rates` says. A body that is still to be received when the call is admitted may be a picture or a
@@ -14,10 +14,69 @@ from gatekeeper.gemini.actions import EMBEDDING, OPENAI_EMBEDDING
 from gatekeeper.gemini.request_parser import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Route
-from gatekeeper.keys.rates import ExpectedTokens, RateReservation
+from gatekeeper.keys.rate_rules import limits_of_accounts, limits_of_models, rate_refusal
+from gatekeeper.keys.rates import AppliedLimits, Exceeded, ExpectedTokens
 from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.pricing.expected import RequestSize
 from gatekeeper.pricing.priced_call import has_failed
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.failures import Refused
+
+
+def reserve_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
+    """The last step of admission: nothing else refuses the call any more, but what is in a body that is not
+    `is_seen` yet. Raises Refused."""
+    if not call.accounts:
+        return
+    route, request_summary = call.route, call.request_parser.summary
+    # The bytes of a file are no prompt.
+    counts_tokens = route.billable and not route.upload
+    applied = limits_of_accounts(
+        call.accounts, counts_tokens=counts_tokens, continues=call.session is not None
+    )
+    if is_seen or route.model:
+        applied += limits_of_models(call.accounts, _models(call), counts_tokens=counts_tokens)
+    if applied:
+        if is_seen:
+            size = call.exchange.buffered_size()
+            expected = expected_tokens(route, request_summary, size, is_compressed=call.head.is_compressed)
+        else:
+            expected = announced_tokens(call.carrier.request_length())
+        reserve_rates(call, applied, expected)
+
+
+def correct_rates(call: ProxyCall, *, path_has_model: bool) -> None:
+    """Takes the tokens of a streamed body by what it was, and the rates of its model where only the body
+    names that. Raises Refused."""
+    route = call.route
+    if not call.accounts:
+        return
+    size, request_summary, context = call.exchange.size, call.request_parser.summary, call.context
+    expected = expected_tokens(route, request_summary, size, is_compressed=call.head.is_compressed)
+    for taken in call.rate_reservations:
+        if exceeded := taken.retake(expected, context.micros()):
+            raise Refused(rate_refusal(exceeded, call.accounts))
+    if not path_has_model:
+        applied = limits_of_models(call.accounts, _models(call), counts_tokens=route.billable)
+        if applied:
+            reserve_rates(call, applied, expected)
+
+
+def _models(call: ProxyCall) -> Sequence[str] | None:
+    """The call's models; None if they are not known. Of a free call without a model nothing is hidden."""
+    route, request_summary = call.route, call.request_parser.summary
+    if route.model:
+        return [route.model, *request_summary.models]
+    return request_summary.models if request_summary.understood or not route.billable else None
+
+
+def reserve_rates(call: ProxyCall, applied: Sequence[AppliedLimits], expected: ExpectedTokens) -> None:
+    """Takes what the call needs of all these limits. Raises Refused."""
+    context = call.context
+    answer = context.rates.admit(applied, expected, context.micros())
+    if isinstance(answer, Exceeded):
+        raise Refused(rate_refusal(answer, call.accounts))
+    call.rate_reservations = (*call.rate_reservations, answer)
 
 
 def expected_tokens(
@@ -38,22 +97,24 @@ def announced_tokens(length: int | None) -> ExpectedTokens:
     return ExpectedTokens(size.tokens(is_compressed=False), 0)
 
 
-def note_rates(taken: Sequence[RateReservation], summary: ResponseSummary, now: int) -> None:
+def note_rates(call: ProxyCall, response: ResponseSummary) -> None:
     """What a session has used by now: it may go on for hours."""
-    if summary.read_usage and (total := summary.read_usage.total):
-        for admitted in taken:
-            admitted.note(total, now)
+    if response.read_usage and (total := response.read_usage.total):
+        now = call.context.micros()
+        for taken in call.rate_reservations:
+            taken.note(total, now)
 
 
-def settle_rates(taken: Sequence[RateReservation], row: CallRecord, now: int) -> None:
+def settle_rates(call: ProxyCall) -> None:
     """To be called at the end of a call, whichever it is. One that was refused has taken nothing."""
+    row, now = call.row, call.context.micros()
     output = row.output_tokens
-    for admitted in taken:
+    for taken in call.rate_reservations:
         # Google did not run it: it has used nothing of a rate.
         if row.outcome is Outcome.REFUSED:
-            admitted.undo()
+            taken.undo()
         else:
-            admitted.settle(used_tokens(row), output and output + (row.thoughts_tokens or 0), now)
+            taken.settle(used_tokens(row), output and output + (row.thoughts_tokens or 0), now)
 
 
 def used_tokens(row: CallRecord) -> int | None:

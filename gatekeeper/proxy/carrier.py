@@ -1,7 +1,7 @@
 """The request head, and the carrier of a call: the interface to its transport (HTTP or WebSocket).
 
-To add a carrier write a class like `Carrier` and name it in `asgi.CARRIERS`; the lifecycle of the call, in
-`call`, stays the same.
+To add a carrier write a class like `Carrier` and name it in `asgi.CARRIERS`; the life of the call, in
+`lifecycle`, stays the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Which web pages may read the gateway's responses: CORS, by the Fetch standard (https://fetch.spec.whatwg.org/).
+"""Which web pages may read the gateway's responses: CORS, by the Fetch standard
+(https://fetch.spec.whatwg.org/).
 
 A page's script may send a request with a key only after a preflight, and read a response only with
 `Access-Control-Allow-Origin`. Both are the gateway's own: Google's say nothing about the gateway's users.

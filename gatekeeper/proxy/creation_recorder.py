@@ -26,7 +26,7 @@ class Write(Protocol):
 def may_create(call: ProxyCall) -> bool:
     """Whether the response may name what was made; most calls generate something, and are not looked at. What
     a read tells can be read once more."""
-    route, status = call.route, call.progress.upstream_status or 0
+    route, status = call.route, call.exchange.upstream_status or 0
     return (
         call.row.method in ("POST", "PUT")
         # What is not parsed names nothing.
@@ -59,6 +59,6 @@ class CreationRecorder:
         if self._chunks <= CHUNKS_SEARCHED and call.row.made is None:
             with call.context.accounting_errors.recorded():
                 call.context.record_created(
-                    call.row, call.head.path, call.progress.upstream_status, call.meter
+                    call.row, call.head.path, call.exchange.upstream_status, call.meter
                 )
         await self._write(chunk, ends=ends)

@@ -7,14 +7,14 @@ from gatekeeper.keys.budgets import Shortfall
 from gatekeeper.keys.explanation import Explanation, HypotheticalCall, budgets_left, rates_left
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.authenticate import fill_in
-from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_budget import reservable
+from gatekeeper.proxy.call_rates import reserve_rates_of
 from gatekeeper.proxy.carrier import PREFIX, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.failures import CallFailed
 from gatekeeper.proxy.http import HttpCarrier
+from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.proxy.request_body import check_buffered
-from gatekeeper.proxy.reserve import reservable
-from gatekeeper.proxy.reserve_rates import reserve_rates_of
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Message, Scope
 
@@ -22,7 +22,7 @@ from gatekeeper.server.asgi_types import Message, Scope
 async def explain(context: ProxyContext, key: KeyState, question: HypotheticalCall) -> Explanation:
     """Whether this key's call would be admitted now."""
     scope = _scope(question)
-    call = ProxyCall(context, RequestHead.of(scope), HttpCarrier(scope, _nothing_comes, _nothing_goes))
+    call = CallLifecycle(context, RequestHead.of(scope), HttpCarrier(scope, _nothing_comes, _nothing_goes))
     refusal, reserves = await _ask(call, key, question)
     accounts = call.accounts
     parts = context.registry.accounts.of_model(accounts, call.row.model)
@@ -40,7 +40,7 @@ async def explain(context: ProxyContext, key: KeyState, question: HypotheticalCa
 
 
 async def _ask(
-    call: ProxyCall, key: KeyState, question: HypotheticalCall
+    call: CallLifecycle, key: KeyState, question: HypotheticalCall
 ) -> tuple[Refusal | None, int | Shortfall | None]:
     """The refusal, or what the call would reserve."""
     try:
@@ -51,7 +51,7 @@ async def _ask(
         call.admit()
         await call.context.check_path(key, call.head.path)
         call.google_key.check(call.route.model)
-        call.progress.body = question.body
+        call.exchange.body = question.body
         await check_buffered(call, question.body)
         reserves = reservable(call, question.body)
         reserve_rates_of(call, is_seen=True)

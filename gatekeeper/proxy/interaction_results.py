@@ -12,7 +12,7 @@ from gatekeeper.gemini.response_parser import INTERACTIONS
 from gatekeeper.gemini.routes import Route
 from gatekeeper.ledger.call import CallRecord, PendingCharge
 from gatekeeper.pricing.batch_cost import TakeFree
-from gatekeeper.proxy.call_accounting import complete_row
+from gatekeeper.proxy.call_accounting import Accounting
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.pending_charge import IN_PROGRESS
 from gatekeeper.proxy.pending_results import ResultReader, result_reader
@@ -32,13 +32,18 @@ class InteractionResult:
 
     def finish(self) -> CallRecord | None:
         said, context = self._meter.finish(), self._context
-        prices, searches = context.catalogue, context.free_searches
         is_told = said.complete and said.finish_reason not in (None, IN_PROGRESS)
         # Somebody else may have been first: the free searches are taken once.
         if not is_told or context.deferred.pending.begun_by(self._call.id) is not self._call:
             return None
         call = copy(self._call)
-        complete_row(call, Route(call.action), None, said, None, prices, searches, context.secrets)
+        Accounting(
+            route=Route(call.action),
+            response=said,
+            catalogue=context.catalogue,
+            free_searches=context.free_searches,
+            secrets=context.secrets,
+        ).complete(call)
         if call.cost_pico is None:
             # The budget's estimate stays.
             call.charged_pico = self._call.charged_pico

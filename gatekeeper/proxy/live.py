@@ -22,7 +22,7 @@ from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.authenticate import ephemeral_token, key_revoked
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_google_key import AnotherKey
-from gatekeeper.proxy.call_headers import call_headers
+from gatekeeper.proxy.call_rates import reserve_rates
 from gatekeeper.proxy.error_response import ErrorResponse
 from gatekeeper.proxy.failures import (
     ClientGone,
@@ -33,7 +33,6 @@ from gatekeeper.proxy.failures import (
 )
 from gatekeeper.proxy.headers import CALL_ID_HEADER, downstream_headers
 from gatekeeper.proxy.live_session import LiveSession
-from gatekeeper.proxy.reserve_rates import reserve_rates
 from gatekeeper.proxy.upstream_body import UpstreamBody
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.asgi_types import Receive, Scope, Send
@@ -126,9 +125,9 @@ class LiveCarrier:
 
     async def relay(self, call: ProxyCall) -> None:
         # Those of its model are taken once that is known.
-        demands = limits_of_accounts(call.accounts, counts_tokens=True)
-        if demands and (refusal := reserve_rates(call, demands, UNBOUNDED)):
-            raise Refused(refusal)
+        applied = limits_of_accounts(call.accounts, counts_tokens=True)
+        if applied:
+            reserve_rates(call, applied, UNBOUNDED)
         call.record_begin()
         seconds = call.context.settings.first_byte_timeout
         call.set_deadline(seconds, partial(first_byte_timeout, seconds))
@@ -154,7 +153,7 @@ class LiveCarrier:
     async def _shake_hands(self, call: ProxyCall, connection: UpstreamConnection) -> None:
         handshake = UpstreamHandshake(call.headers)
         headers = [*request_headers(call, self._token), *handshake.headers]
-        await connection.send_request("GET", target(call), headers, b"")
+        await connection.send_request("GET", call.upstream_target(call.context.upstream), headers, b"")
         head = await connection.read_head()
         if head.status != SWITCHING_PROTOCOLS:
             await self._relay_refusal(call, connection, head)
@@ -257,15 +256,10 @@ def close_reason(refusal: Refusal) -> str:
     return encoded[: MAX_REASON_BYTES - len(ellipsis.encode())].decode(errors="ignore") + ellipsis
 
 
-def target(call: ProxyCall) -> bytes:
-    query = call.credential.query
-    return call.context.upstream.prefix + call.head.path + (b"?" + query if query else b"")
-
-
 def request_headers(call: ProxyCall, token: str | None) -> Headers:
     """The client's headers for the upstream, but its handshake's key and extensions. The only credential is
     the token, if there is one, or the Google key."""
-    fields = call_headers(call, call.context.upstream, chunked=False)
+    fields = call.upstream_headers(call.context.upstream, chunked=False)
     kept = [field for field in fields if not field[0].replace(b"_", b"-").startswith(OWN_HANDSHAKE)]
     if token is None:
         return kept

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from time import time_ns
 
 import msgspec
 import trio
 
 from gatekeeper.gemini.live import LiveMeter
-from gatekeeper.gemini.request_parser import UnreadRequest, request_parser
+from gatekeeper.gemini.request_parser import request_parser
 from gatekeeper.gemini.request_summary import RequestSummary, names_a_file, references
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
-from gatekeeper.keys.admission import admit, admit_body
-from gatekeeper.keys.rate_rules import limits_of_models
-from gatekeeper.keys.rates import UNBOUNDED
+from gatekeeper.proxy.admission import UNSEEN, admit_message, admit_setup
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.call_accounting import apply_request
 from gatekeeper.proxy.call_rates import note_rates
 from gatekeeper.proxy.error_response import is_key_error_message
 from gatekeeper.proxy.failures import (
@@ -33,10 +29,7 @@ from gatekeeper.proxy.failures import (
     UpstreamBroken,
     google_key_error,
 )
-from gatekeeper.proxy.references import UNSEEN
 from gatekeeper.proxy.request_body import parse_in_turns
-from gatekeeper.proxy.reserve import reserve
-from gatekeeper.proxy.reserve_rates import reserve_rates
 from gatekeeper.proxy.search_limit import search_refusal
 from gatekeeper.proxy.spend_limit import SpendWatch
 from gatekeeper.refusals import Reason, Refusal
@@ -113,10 +106,12 @@ class LiveSession:
         while isinstance(received := await self.client.receive(), Message):
             self.received_bytes += len(received.payload)
             is_first = self.model_pending
-            refusal = await (self._admit_setup if is_first else self._searching)(received)
-            if refusal := refusal or await self._hidden(received, is_first=is_first):
+            try:
+                await (self._admit_setup if is_first else self._admit_later)(received)
+                await self._check_references(received, is_first=is_first)
+            except Refused as refused:
                 # Google charges for what came before a later message.
-                self._end(Refused(refusal) if is_first else CutByGateway(refusal))
+                self._end(Refused(refused.refusal) if is_first else CutByGateway(refused.refusal))
                 return
             # What a lost upstream has said before, its Close frame perhaps, is for the other task to read.
             # The client may not have seen that yet, and its answer comes after what it is still sending.
@@ -124,53 +119,36 @@ class LiveSession:
                 await self.upstream.send(received)
         await self._client_ended(received)
 
-    async def _admit_setup(self, first: Message) -> Refusal | None:
-        """What the key's limits say about the model, before the first message goes up."""
-        call, self.model_pending = self.call, False
-        named = self._request_summary = await _read(first)
-        apply_request(call.row, named)
-        # What was not understood may name another one.
-        for model in named.models if named.models and named.understood else (*named.models, None):
-            call.route = msgspec.structs.replace(call.route, model=model)
-            if refusal := admit(call.accounts, call.access_request(), time_ns() // 1000):
-                return refusal
-        request = msgspec.structs.replace(call.access_request(), request_summary=named)
-        if refusal := admit_body(call.accounts, request, time_ns() // 1000):
-            return refusal
-        models = named.models if named.models and named.understood else None
-        try:
-            call.request_parser = UnreadRequest(named)
-            await reserve(call, first.payload)
-        except Refused as refused:
-            return refused.refusal
-        if call.budget.reservation:
-            self._spend_watch = SpendWatch(call, call.budget.reservation)
-        applied = limits_of_models(call.accounts, models, counts_tokens=True)
-        return reserve_rates(call, applied, UNBOUNDED) if applied else None
+    async def _admit_setup(self, first: Message) -> None:
+        """What the key's limits say about the model, before the first message goes up. Raises Refused."""
+        self.model_pending = False
+        self._request_summary = await _read(first)
+        await admit_setup(self.call, self._request_summary, first.payload)
+        if reservation := self.call.reservation:
+            self._spend_watch = SpendWatch(self.call, reservation)
 
-    async def _searching(self, later: Message) -> Refusal | None:
-        """What the key's limits say about the tools that a later message puts in place of the first one's."""
+    async def _admit_later(self, later: Message) -> None:
+        """What the key's limits say about the tools that a later message puts in place of the first one's.
+        Raises Refused."""
         # `tools` in any spelling; letters may be escaped.
-        if not (self._limits_searches and (b"ools" in later.payload or b"\\u00" in later.payload)):
-            return None
-        named = await _read(later)
-        request_summary = msgspec.structs.replace(
-            self._request_summary, tools=named.tools, understood=named.understood
-        )
-        request = msgspec.structs.replace(self.call.access_request(), request_summary=request_summary)
-        return admit_body(self.call.accounts, request, time_ns() // 1000)
+        if self._limits_searches and (b"ools" in later.payload or b"\\u00" in later.payload):
+            named = await _read(later)
+            admit_message(
+                self.call,
+                msgspec.structs.replace(
+                    self._request_summary, tools=named.tools, understood=named.understood
+                ),
+            )
 
-    async def _hidden(self, message: Message, *, is_first: bool) -> Refusal | None:
-        """Why a message may not go up: it refers to what the key may not see."""
+    async def _check_references(self, message: Message, *, is_first: bool) -> None:
+        """Refuses a message that refers to what the key may not see. Raises Refused."""
         # A later one can refer to files only, and most are sound.
         if self.call.key is None or not (is_first or names_a_file(message.payload)):
-            return None
+            return
         named = await _read(message)
-        try:
-            await self.call.context.check_references(self.call.key, references(named))
-        except Refused as refused:
-            return refused.refusal
-        return None if named.understood else UNSEEN
+        await self.call.context.check_references(self.call.key, references(named))
+        if not named.understood:
+            raise Refused(UNSEEN)
 
     async def _client_ended(self, end: Close) -> None:
         proper = end.code != LOST and not end.violation
@@ -201,7 +179,7 @@ class LiveSession:
                 # Also what the client does not get any more: Google bills it.
                 self._meter.feed(received.payload)
             if self.call.rate_reservations and USAGE in received.payload:
-                note_rates(self.call.rate_reservations, self._meter.summary, self.call.context.micros())
+                note_rates(self.call, self._meter.summary)
             if self._spend_watch and USAGE in received.payload:
                 try:
                     self._spend_watch.check(self._meter.summary)

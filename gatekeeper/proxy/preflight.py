@@ -9,6 +9,7 @@ from gatekeeper.proxy.cors import preflight_headers
 from gatekeeper.proxy.failures import Refused
 from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, first_value
 from gatekeeper.proxy.http import HttpCarrier
+from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.refusals import Reason, Refusal
 
 NO_CONTENT = 204
@@ -26,7 +27,7 @@ class PreflightCarrier(HttpCarrier):
         call.relay_complete = True
 
 
-class PreflightCall(ProxyCall):
+class PreflightCall(CallLifecycle):
     """A call without a key, a begin and a cost; nothing of the path is looked at."""
 
     def parse(self) -> None:

@@ -13,9 +13,7 @@ from gatekeeper.http_fields import Headers
 from gatekeeper.keys.spend import soft_budget_headers
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_google_key import AnotherKey
-from gatekeeper.proxy.call_headers import call_headers
 from gatekeeper.proxy.creation_recorder import CreationRecorder, may_create
-from gatekeeper.proxy.disconnect import DetachableClient
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
 from gatekeeper.proxy.failures import (
     CallFailed,
@@ -35,6 +33,7 @@ from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, 
 from gatekeeper.proxy.search_limit import with_search_limit
 from gatekeeper.proxy.spend_limit import with_spend_limit
 from gatekeeper.proxy.upstream_body import UpstreamBody
+from gatekeeper.proxy.upstream_exchange import DetachableClient
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 from gatekeeper.upstream.connection import (
     ConnectionLost,
@@ -58,15 +57,15 @@ class Relay:
         self.trailers: Headers = []  # for the client
         self.ahead: list[bytes] = []  # of the request, received before its head goes upstream
         self.is_repeatable = False  # with another Google key: nothing has gone to the client
-        self.progress = progress = call.progress
+        self.exchange = exchange = call.exchange
         self.client: ClientStream | DetachableClient = stream
-        if progress.finishes_without_client:
-            self.client = DetachableClient(stream, progress, call.client_disconnected)
+        if exchange.finishes_without_client:
+            self.client = DetachableClient(stream, exchange, call.client_disconnected)
 
     async def run(self) -> None:
         # The timeout is the client's: it has announced a body and not sent all of it.
         self.call.set_deadline(self.settings.read_timeout, ClientGone)
-        self.progress.request_sent = False
+        self.exchange.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
             begin_streaming(self.call)
             self.call.record_begin()
@@ -74,8 +73,8 @@ class Relay:
         else:
             if self.stream.awaits_body:
                 self.call.record_begin()
-            self.progress.body = await self.stream.receive_body()
-            await admit_buffered(self.call, self.progress.body)
+            self.exchange.body = await self.stream.receive_body()
+            await admit_buffered(self.call, self.exchange.body)
             self.call.google_key.choose_by_body(self.call.row, self.call.request_parser.summary)
             if not self.call.begun:
                 self.call.record_begin()
@@ -85,11 +84,10 @@ class Relay:
             await self.client.finish(self.trailers)
 
     def target(self) -> bytes:
-        query = self.call.credential.query
-        return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
+        return self.call.upstream_target(self.upstream)
 
     def request(self) -> UpstreamRequest:
-        headers = call_headers(self.call, self.upstream, chunked=self.chunked)
+        headers = self.call.upstream_headers(self.upstream, chunked=self.chunked)
         return UpstreamRequest(self.call.row.method, self.target(), headers)
 
     async def send_buffered(self) -> None:
@@ -100,7 +98,7 @@ class Relay:
             try:
                 return await self.send_once()
             except AnotherKey:
-                self.progress.request_sent = False
+                self.exchange.request_sent = False
 
     async def send_once(self) -> None:
         """Sends it in one write, with one retry if the connection had been closed before any byte reached the
@@ -120,15 +118,15 @@ class Relay:
             raise no_response(str(lost)) from None
 
     def set_first_byte_deadline(self) -> None:
-        if self.call.clock.upstream_started_at is None:
-            self.call.clock.upstream_started_at = self.call.context.now()
+        if self.call.exchange.started_at is None:
+            self.call.exchange.started_at = self.call.context.now()
         seconds = self.settings.first_byte_timeout
         self.call.set_deadline(seconds, partial(first_byte_timeout, seconds))
 
     async def attempt(self, connection: UpstreamConnection) -> None:
         try:
-            await connection.send_request(*self.request(), self.progress.body)
-            self.progress.request_sent = True
+            await connection.send_request(*self.request(), self.exchange.body)
+            self.exchange.request_sent = True
             await self.relay_response(connection)
         finally:
             self.upstream.release(connection)
@@ -171,7 +169,7 @@ class Relay:
                 await gate.send(connection, chunk)
             await gate.send_last(connection)
             await connection.finish_request(upstream_trailers(self.stream.trailers))
-            self.progress.request_sent = True
+            self.exchange.request_sent = True
         except ConnectionLost:
             pass  # it may have responded before it closed; the task that reads the response raises the error
         except (ClientDisconnected, MalformedBody, CallFailed) as error:
@@ -187,7 +185,7 @@ class Relay:
         chunk = await self.stream.receive_chunk()
         if not self.stream.response_started:
             # The time that the client took to send is not Google's.
-            call.clock.client_wait_seconds += call.context.now() - since
+            call.exchange.client_wait_seconds += call.context.now() - since
             self.set_first_byte_deadline()
         return chunk
 
@@ -219,14 +217,14 @@ class Relay:
         self, connection: UpstreamConnection, head: ResponseHead, with_key: bool = True
     ) -> None:
         """Relays a response whose head has been read; `with_key`: its request had the Google key."""
-        self.progress.upstream_status = head.status
+        self.exchange.upstream_status = head.status
         source: NextChunk = UpstreamBody(connection)
         # Anything but a 2xx is read first: it may be about the gateway's own key, or repeat it.
         if head.status // 100 == 2:
             self.call.google_key.succeeded()
             if self.call.row.stream:
                 # It will not be sent again, and a stream may go on for long.
-                self.progress.release_body()
+                self.exchange.release_body()
             first = connection.buffered_chunk()
         else:
             error = ErrorResponse(self.mask, head.status, head.headers, source)
@@ -259,7 +257,7 @@ class Relay:
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call
         # NULL where the client was sent nothing.
-        if self.progress.disconnected_at is None:
+        if self.exchange.disconnected_at is None:
             call.row.status = head.status
             call.mark_first_byte()
         headers = self.response_headers(head)

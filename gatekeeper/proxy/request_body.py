@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import trio
-from msgspec.structs import replace
 
-from gatekeeper.gemini.actions import CACHE_UPDATE, INTERACTIONS, PATH_MODEL_ACTIONS, PRICED_ACTIONS
+from gatekeeper.gemini.actions import INTERACTIONS, PATH_MODEL_ACTIONS
 from gatekeeper.gemini.request_parser import (
     NOTHING_NAMED,
     RequestParser,
@@ -16,16 +15,12 @@ from gatekeeper.gemini.request_parser import (
     may_name_settings,
     request_parser,
 )
-from gatekeeper.gemini.request_summary import RequestSummary, names_a_file
-from gatekeeper.keys.admission import admit, cost_unknown_refusal, has_body_rules
-from gatekeeper.keys.admission import admit_body as admit_by_body
-from gatekeeper.keys.budgets import may_count
+from gatekeeper.gemini.request_summary import names_a_file
+from gatekeeper.proxy.admission import UnreadReferences, admit_body, check_references, is_checked
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_accounting import apply_request
-from gatekeeper.proxy.failures import Refused
-from gatekeeper.proxy.references import UnreadReferences, check_references, is_checked
-from gatekeeper.proxy.reserve import reserve
-from gatekeeper.proxy.reserve_rates import correct_rates, reserve_rates_of
+from gatekeeper.proxy.call_budget import reserve
+from gatekeeper.proxy.call_rates import correct_rates, reserve_rates_of
 from gatekeeper.upstream.connection import UpstreamConnection
 
 CONTINUING = PATH_MODEL_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
@@ -125,61 +120,6 @@ def needs_body(call: ProxyCall) -> bool:
     return not call.route.upload and any(account.record.needs_body for account in call.accounts)
 
 
-def admit_body(call: ProxyCall) -> None:
-    """The second step of admission, by what the body names, once all of it was received and before its last
-    byte goes upstream. Raises Refused."""
-    if call.route.upload:
-        return
-    request_summary = call.request_parser.summary
-    if call.access and has_body_rules(call.accounts):
-        if caches := _caches(call, request_summary):
-            request_summary = replace(
-                request_summary, models=(*request_summary.models, *_models_of(call, caches))
-            )
-        request = replace(call.access, request_summary=request_summary)
-        if refusal := admit_by_body(call.accounts, request, call.row.started_at):
-            raise Refused(refusal)
-    _admit_models(call, request_summary)
-
-
-def _caches(call: ProxyCall, request_summary: RequestSummary) -> Sequence[str]:
-    """The cached contents that a call uses, or keeps for longer."""
-    route = call.route
-    updated = route.resource if route.action == CACHE_UPDATE else None
-    return (*request_summary.cached_contents, updated) if updated else request_summary.cached_contents
-
-
-def _models_of(call: ProxyCall, caches: Sequence[str]) -> list[str]:
-    """The models of those that were made through this gateway and still exist."""
-    made = [call.context.deferred.pending.find(name) for name in caches]
-    return [row.model for row in made if row and row.model]
-
-
-def _admit_models(call: ProxyCall, named: RequestSummary) -> None:
-    """Refuses what a budget could not limit, where only the body names the model. Raises Refused."""
-    route = call.route
-    if route.model or route.action not in PRICED_ACTIONS:
-        return
-    models = named.models if named.understood and named.models else (None,)
-    counting = (each for each in call.accounts if any(may_count(each, model) for model in models))
-    account = next(counting, None)
-    if account is None:
-        return
-    why = None
-    if not named.understood:
-        why = "cannot look at all of its body first"
-    elif named.background:
-        why = "does not see what a background interaction costs"
-    elif not named.models:
-        why = "finds no model in its body"
-    if why:
-        raise Refused(cost_unknown_refusal(account, call.access_request(), why))
-    for model in named.models:
-        call.route = replace(route, model=model)
-        if refusal := admit(call.accounts, call.access_request(), call.row.started_at):
-            raise Refused(refusal)
-
-
 class BodyGate:
     """Between the chunks of a body as they come, and as they go upstream. Where a limit needs the body,
     the last one stays here until all of it is admitted: a request that is refused is never complete."""
@@ -206,7 +146,7 @@ class BodyGate:
             await connection.send_body(ready)
         if not call.head.is_compressed:
             call.request_parser.feed(chunk)
-        call.progress.size.feed(chunk)
+        call.exchange.size.feed(chunk)
         self._unread.feed(chunk)
         if self._holds and call.request_parser.failed:
             self._admit()

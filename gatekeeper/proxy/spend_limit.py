@@ -20,6 +20,7 @@ from gatekeeper.pricing.quote import NO_BILLED_UNITS
 from gatekeeper.pricing.stream_cost import StreamCost
 from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_budget import firm_bound
 from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.proxy.limited_meter import LimitedMeter
 from gatekeeper.times import from_micros
@@ -29,7 +30,7 @@ RESERVATION_GROWTH = (5, 4)  # of what is reserved, by what a stream has cost
 
 def with_spend_limit(call: ProxyCall, meter: Meter) -> Meter:
     """The meter of a call's response. Only a stream can be cut."""
-    reservation = call.budget.reservation
+    reservation = call.reservation
     if reservation is None or not call.row.stream:
         return meter
     return LimitedMeter(meter, SpendWatch(call, reservation).check)
@@ -50,7 +51,7 @@ class SpendWatch:
         self._first = self._cost = 0
         self._events_ahead = 1
         self._is_session = call.carrier.is_stream
-        self._most = call.budget.most()
+        self._most = firm_bound(call)
         self._stream_cost = StreamCost()
         self._largest_step = call.context.cost_history.of(*cost_name(call.row)).first_event[1]
 

@@ -29,7 +29,7 @@ class TokenRelay(Relay):
         return super().request().uncompressed()
 
     async def send_buffered(self) -> None:
-        self.received = self.progress.body
+        self.received = self.exchange.body
         await super().send_buffered()
 
     async def receive_request_chunk(self) -> bytes:

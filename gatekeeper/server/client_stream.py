@@ -29,7 +29,7 @@ from gatekeeper.server.exchange import (
 from gatekeeper.server.request_validation import MalformedRequest
 
 # Bytes, and seconds, of what a client still sends behind its response. The seconds are within those that a
-# final error has (`FINAL_ERROR_TIMEOUT` of `proxy.call`).
+# final error has (`FINAL_ERROR_TIMEOUT` of `proxy.lifecycle`).
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_TIMEOUT = 2.5
 # Seconds after which a client that sends no more, and was sent nothing yet, is asked whether it still reads.

@@ -21,7 +21,7 @@ from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
 from gatekeeper.proxy.call_accounting import (
     PARTIAL_USAGE_NOTE,
-    complete_row,
+    Accounting,
 )
 from gatekeeper.proxy.failures import (
     CallFailed,
@@ -70,17 +70,16 @@ def settled(
     )
     route = Route(action, model, billing)
     said = read or reading(USAGE, model_version=ITS_VERSION)
-    complete_row(
-        call,
-        route,
-        ending,
-        said,
-        tier,
-        catalogue,
-        FreeSearches(),
-        request_summary=request_summary,
+    Accounting(
+        route=route,
+        response=said,
+        catalogue=catalogue,
+        free_searches=FreeSearches(),
+        request=request_summary,
+        failure=ending,
+        tier=tier,
         chargeable=lambda: chargeable_pico,
-    )
+    ).complete(call)
     return call
 
 
@@ -291,10 +290,11 @@ def test_the_days_price_counts(catalogue: Catalogue) -> None:
     )
     cached = reading({"promptTokenCount": 1000, "cachedContentTokenCount": 1000, "totalTokenCount": 1000})
     route = Route("generateContent", FLASH, Billing.METERED)
-    complete_row(call, route, None, cached, None, catalogue, FreeSearches())
+    accounting = Accounting(route=route, response=cached, catalogue=catalogue, free_searches=FreeSearches())
+    accounting.complete(call)
     assert call.cost_pico == 1000 * 30_000
     call.started_at = int(datetime(2025, 10, 14, 23, 59, 59, 999999, tzinfo=UTC).timestamp() * 10**6)
-    complete_row(call, route, None, cached, None, catalogue, FreeSearches())
+    accounting.complete(call)
     assert call.cost_pico == 1000 * 75_000
 
 
@@ -321,9 +321,13 @@ def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_know
     route = Route("generateContent", FLASH, Billing.METERED)
     call.charged_pico = 2 * COST  # what was reserved
     call.status = 200
-    complete_row(
-        call, route, None, reading(USAGE), None, catalogue, FreeSearches(), chargeable=lambda: 10**15
-    )
+    Accounting(
+        route=route,
+        response=reading(USAGE),
+        catalogue=catalogue,
+        free_searches=FreeSearches(),
+        chargeable=lambda: 10**15,
+    ).complete(call)
     assert (call.cost_pico, call.charged_pico, call.usage_note) == (COST, None, None)
 
 
@@ -344,5 +348,8 @@ def test_a_resource_is_the_one_named_or_what_was_made_in_it(
 ) -> None:
     call = CallRecord(id="1", started_at=DAY, method="POST", path="/", resource=named, status=200)
     summary = reading(resource=made, block_reason="SAFETY")
-    complete_row(call, Route(None, billing=Billing.FREE), None, summary, None, catalogue, FreeSearches())
+    route = Route(None, billing=Billing.FREE)
+    Accounting(route=route, response=summary, catalogue=catalogue, free_searches=FreeSearches()).complete(
+        call
+    )
     assert (call.resource, call.block_reason) == (shown, "SAFETY")

@@ -18,7 +18,7 @@ from rig.gateway import Running, running
 from rig.standin import Reply, StandIn, standing_in
 from rig.wire import connect, head, reset
 
-from gatekeeper.proxy import asgi, disconnect
+from gatekeeper.proxy import asgi, upstream_exchange
 from gatekeeper.serve import wait_for_calls
 
 MODEL = "/gemini/v1beta/models/gemini-2.5-flash"
@@ -98,7 +98,7 @@ async def until(condition: Callable[[], object]) -> None:
 def has_left(gateway: Running) -> bool:
     """Whether the gateway has noticed it."""
     calls = gateway.gateway.proxy.open_calls
-    return not calls or any(call.progress.disconnected_at is not None for call in calls)
+    return not calls or any(call.exchange.disconnected_at is not None for call in calls)
 
 
 async def leave(
@@ -389,7 +389,7 @@ Limit = Callable[[pytest.MonkeyPatch, Running], Awaitable[None]]
 
 
 async def time_limit(patch: pytest.MonkeyPatch, _: Running) -> None:
-    patch.setattr(disconnect, "MAX_SECONDS", 0.0)
+    patch.setattr(upstream_exchange, "MAX_SECONDS", 0.0)
 
 
 async def cut(_: pytest.MonkeyPatch, gateway: Running) -> None:
@@ -424,7 +424,7 @@ async def test_it_is_not_finished_for_ever(
 async def test_it_is_not_finished_beyond_so_many_bytes(
     tmp_path: Path, google: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disconnect, "MAX_BYTES", 500)
+    monkeypatch.setattr(upstream_exchange, "MAX_BYTES", 500)
     async with gateway_with(tmp_path, google, "finish") as gateway:
         row = await leave(gateway, google, Google(*range(2, 40), before=1), EVENTS)
         assert row["output_tokens"] < 10

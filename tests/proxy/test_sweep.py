@@ -142,7 +142,7 @@ async def test_a_call_that_is_cancelled_while_it_connects(tmp_path: Path) -> Non
             each.connect_ex(address)
         async with running(tmp_path / "data", f"http://127.0.0.1:{address[1]}") as gateway:
             await leaves(
-                gateway, 2, lambda: any(e.clock.upstream_started_at for e in gateway.gateway.proxy.open_calls)
+                gateway, 2, lambda: any(e.exchange.started_at for e in gateway.gateway.proxy.open_calls)
             )
             await is_over(gateway)
         for each in queued:

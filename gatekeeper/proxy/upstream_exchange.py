@@ -1,5 +1,5 @@
-"""What becomes of a call whose client leaves before its response is complete: `on_disconnect`, of its key or
-of the gateway.
+"""One call's exchange with the API, and what becomes of it when the client leaves before the response is
+complete: `on_disconnect`, of its key or of the gateway.
 
 `cancel`: the connection to the upstream is closed at once. The row has the last usage that was reported, or
 an expected cost (`pricing.expected`).
@@ -30,27 +30,33 @@ MAX_SECONDS = 300.0  # after the client has left
 MAX_BYTES = 64 * 2**20  # of the response's body, after that
 
 
-class Progress:
-    """How far one call had come when its client left, if it did.
+class UpstreamExchange:
+    """What has passed between the gateway and the API for one call, and how far that was when its client
+    left, if it did. Times are on trio's clock.
 
-    `finishes_without_client`: whether it goes on without the client. `request_sent`: whether all of its
-    request went upstream; None where that is not known. `upstream_status`: of the response whose head has
-    arrived. `disconnected_at`: when the client left, on trio's clock.
+    `started_at`: when the upstream request started; `client_wait_seconds`: seconds since then that were spent
+    waiting for the client. `request_sent`: whether all of the request went upstream; None where that is not
+    known. `upstream_status`: of the response whose head has arrived. `finishes_without_client`: whether it
+    goes on once the client has left, which it did at `disconnected_at`.
     """
 
     __slots__ = (
         "_size",
         "body",
+        "client_wait_seconds",
         "disconnected_at",
         "finishes_without_client",
         "received_bytes",
         "request_sent",
         "response_bytes",
+        "started_at",
         "upstream_status",
         "writing",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.started_at: float | None = None
+        self.client_wait_seconds = 0.0
         self.finishes_without_client = False
         self.request_sent: bool | None = None
         self.upstream_status: int | None = None
@@ -104,8 +110,8 @@ def finishes_without_client(route: Route, key: KeyState | None, settings: Settin
     return route.billable and (own or settings.on_disconnect) == OnDisconnect.FINISH
 
 
-CONNECTED = Progress()
-"""Of a call that nobody has left; not to be changed."""
+NO_EXCHANGE = UpstreamExchange()
+"""Of a row that is completed later, by no call; not to be changed."""
 
 
 class DetachableClient:
@@ -113,16 +119,16 @@ class DetachableClient:
     `client_disconnected` is told that the client has gone, and says whether the call goes on."""
 
     def __init__(
-        self, stream: ClientStream, progress: Progress, client_disconnected: Callable[[], bool]
+        self, stream: ClientStream, exchange: UpstreamExchange, client_disconnected: Callable[[], bool]
     ) -> None:
         self._stream = stream
-        self._progress = progress
+        self._exchange = exchange
         self._leave = client_disconnected
 
     async def start(
         self, status: int, headers: Headers, *, reason: bytes | None, coalesce_with_body: bool
     ) -> None:
-        if self._progress.disconnected_at is None:
+        if self._exchange.disconnected_at is None:
             try:
                 await self._stream.start(
                     status, headers, reason=reason, coalesce_with_body=coalesce_with_body
@@ -131,27 +137,27 @@ class DetachableClient:
                 self._go_on()
 
     async def write(self, chunk: bytes, *, ends: bool = False) -> None:
-        if self._progress.disconnected_at is None:
+        if self._exchange.disconnected_at is None:
             # `stop_writing` leaves it, not the call: that goes on without the client.
-            with trio.CancelScope() as self._progress.writing:
+            with trio.CancelScope() as self._exchange.writing:
                 try:
                     await self._stream.write(chunk, ends=ends)
                 except ClientDisconnected:
                     self._go_on()
             return
         # What goes nowhere counts, too: it is what `MAX_BYTES` bounds.
-        self._progress.received_bytes += len(chunk)
+        self._exchange.received_bytes += len(chunk)
         self._go_on()
 
     async def write_informational(self, status: int, headers: Headers, reason: bytes) -> None:
-        if self._progress.disconnected_at is None:
+        if self._exchange.disconnected_at is None:
             try:
                 await self._stream.write_informational(status, headers, reason)
             except ClientDisconnected:
                 self._go_on()
 
     async def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        if self._progress.disconnected_at is None:
+        if self._exchange.disconnected_at is None:
             await self._stream.finish(trailers)
 
     def _go_on(self) -> None:

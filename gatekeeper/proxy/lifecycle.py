@@ -1,0 +1,182 @@
+"""The life of one call, from the request's head to its line in the ledger. Read `CallLifecycle.run` first."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+
+import trio
+
+from gatekeeper.keys.admission import admit
+from gatekeeper.ledger.call import Outcome
+from gatekeeper.pricing.cost_notes import reserved_note
+from gatekeeper.proxy.admission import request_refusal
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_accounting import Accounting
+from gatekeeper.proxy.call_budget import chargeable, firm_bound, release_budget
+from gatekeeper.proxy.call_rates import settle_rates
+from gatekeeper.proxy.failures import (
+    CallFailed,
+    CutByGateway,
+    Refused,
+    loop_refusal,
+    malformed_refusal,
+    to_call_failed,
+)
+from gatekeeper.proxy.headers import TAG_HEADERS, end_user, tags, trace_id, user_agent
+from gatekeeper.proxy.upstream_exchange import finishes_without_client
+from gatekeeper.public_url import client_address
+from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
+
+MAX_REQUEST_HEAD = 64 * 1024  # bytes of a request's head; Google takes less
+FINAL_ERROR_TIMEOUT = 5.0  # seconds to send the error of a failed call
+
+
+class CallLifecycle(ProxyCall):
+    """A call with its life: `run` is the whole of it."""
+
+    __slots__ = ()
+
+    async def run(self) -> None:
+        """The call's lifecycle. It is always settled."""
+        try:
+            try:
+                with self.cancel_scope:
+                    self.parse()
+                    # First: what goes on with an upload, or has an ephemeral token, may have no key.
+                    if self.route.upload or self.carrier.is_stream:
+                        self.session = await self.carrier.find_session(self)
+                    self.authenticate()
+                    self.admit()
+                    await self.context.check_path(self.key, self.head.path)
+                    self.begin()
+                    await self.carrier.relay(self)
+            except (CallFailed, ClientDisconnected, MalformedBody) as error:
+                started = self.carrier.response_started
+                # Not by a variable: this frame is in the error's traceback, and each would keep the other.
+                self.failure = self.failure or to_call_failed(error, response_started=started)
+            # Outside the scope: the final error has to be sent even if that was cancelled.
+            await self.send_final_error()
+        finally:
+            # No await between the last byte and the journal's line: a cancellation could come between them.
+            self.carrier.release()
+            self.settle()
+
+    def parse(self) -> None:
+        """Parses the request line, and the headers that are meant for the gateway."""
+        if self.head.malformed:
+            raise malformed_refusal(self.head.malformed)
+        if self.head.size > MAX_REQUEST_HEAD:
+            why = f"The head of the request is over {MAX_REQUEST_HEAD:,} bytes."
+            raise Refused(Refusal(Reason.TOO_LARGE, why))
+        row = self.row
+        self.find_route(self.credential.query)
+        row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
+        row.stream = self.route.stream or self.carrier.is_stream
+        if not TAG_HEADERS.isdisjoint(self.fields):
+            row.tags = tags(self.headers)
+        row.user_id = end_user(self.fields)
+        row.user_agent, row.trace_id = user_agent(self.fields), trace_id(self.fields)
+        running = self.context.ledger.events.in_flight
+        if self.forwarded_call_ids and (refusal := loop_refusal(self.forwarded_call_ids, running)):
+            raise Refused(refusal)
+
+    def admit(self) -> None:
+        """Refuses what is not allowed, before a byte goes upstream."""
+        refusal = request_refusal(self)
+        if refusal is None:
+            refusal = self.carrier.unsupported_refusal(self)
+        if refusal is None and self.accounts:
+            self.access = self.access_request()
+            refusal = admit(self.accounts, self.access, self.row.started_at)
+        if refusal:
+            raise Refused(refusal)
+
+    def begin(self) -> None:
+        """From here on the call counts as admitted, and a shutdown waits for it."""
+        self.google_key.choose(self.row, self.route, self.session and self.session.google_key)
+        self.exchange.finishes_without_client = finishes_without_client(
+            self.route, self.key, self.context.settings
+        )
+        self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
+
+    async def send_final_error(self) -> None:
+        """Sends the client the error of a failed call: a full response, or one more event of a stream."""
+        if (failure := self.failure) is None:
+            return
+        if failure.refusal is not None:
+            with trio.move_on_after(FINAL_ERROR_TIMEOUT), contextlib.suppress(ClientDisconnected):
+                if self.carrier.response_started:
+                    await self.carrier.final_error(failure.refusal, self)
+                else:
+                    await self.refuse(failure.refusal)
+        # Not ended cleanly: most clients would take that for a complete response.
+        self.carrier.abort()
+
+    async def refuse(self, refusal: Refusal) -> None:
+        if refusal.reason is Reason.KEY_UNKNOWN:
+            # Guessing keys is slowed down here, in the response, so that a valid key never waits.
+            await self.context.auth_failures.throttle(client_address(self.head.scope, self.context.settings))
+        self.mark_first_byte()
+        self.row.status = self.carrier.refusal_status(refusal)
+        await self.carrier.refuse(refusal, self.row.id)
+
+    def settle(self) -> None:
+        """Tokens, cost, the ledger's line and the key's spend, without an await. If accounting fails that is
+        logged, and the row is written all the same: its cost is unknown, and a budget is charged the upper
+        bound from the call's start."""
+        row, context = self.row, self.context
+        if self.failure is None and not self.relay_complete:
+            self.failure = CutByGateway()  # the server's task is being cancelled
+        row.duration_ms = self.elapsed_ms()
+        row.request_bytes, row.response_bytes = self.carrier.received_bytes, self.carrier.sent_bytes
+        in_advance = row.charged_pico  # accounting, which may fail, overwrites it
+        try:
+            self.account()
+        except Exception as error:  # noqa: BLE001
+            context.accounting_errors.record_exception(error)
+            row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
+            row.cost_pico = row.price_version = None
+            row.charged_pico, row.usage_note = in_advance, reserved_note(in_advance)
+        self.google_key.finish(row, self.failure)
+        row.reason = context.mask.text(row.reason)  # Google's error text may contain the key
+        if self.rate_reservations:
+            settle_rates(self)
+        self.record()
+
+    def record(self) -> None:
+        """Writes the journal's line and the key's spend."""
+        row, context = self.row, self.context
+        try:
+            context.ledger.end(row)
+        except Exception as error:  # noqa: BLE001  the key's spend counts even if the row is lost
+            context.accounting_errors.record_exception(error)
+        if self.accounts:
+            context.charge_accounts(row)
+        release_budget(self)
+        context.note_ended(row)
+        context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)
+
+    def account(self) -> None:
+        """Completes the row: outcome, tokens, cost, and what was made."""
+        context, exchange, response = self.context, self.exchange, self.meter.finish()
+        exchange.response_bytes = self.meter.body_bytes
+        self.row.made = context.created_by(self.row, self.head.path, exchange.upstream_status, response)
+        Accounting(
+            route=self.route,
+            request=self.request_parser.summary,
+            response=response,
+            catalogue=context.catalogue,
+            free_searches=context.free_searches,
+            secrets=context.secrets,
+            failure=self.failure,
+            tier=self.tier_header,
+            is_compressed=self.head.is_compressed,
+            exchange=exchange,
+            is_complete=self.relay_complete,
+            chargeable=partial(chargeable, self),
+            most_pico=firm_bound(self),
+        ).complete(self.row)
+        context.deferred.call_ends(self.row, self.meter)
+        context.unpriced_models.note(self.row, context.catalogue)
