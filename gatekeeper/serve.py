@@ -24,9 +24,8 @@ from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.price_faults import CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.google_key_checks import check_refused_keys
 from gatekeeper.proxy.lifecycle import MAX_REQUEST_HEAD
-from gatekeeper.proxy.polling import PendingPoller
+from gatekeeper.proxy.polling import PendingPoller, check_refused_keys
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.server.certificate import CertificateError, ServerCertificate
 from gatekeeper.server.listener import serve_listener

@@ -14,13 +14,12 @@ from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.cors import is_preflight, share
+from gatekeeper.proxy.cors import allow_reading, is_preflight
 from gatekeeper.proxy.explain import explain
 from gatekeeper.proxy.failures import CutByGateway, draining_refusal
-from gatekeeper.proxy.http import HttpCarrier
+from gatekeeper.proxy.http import HttpCarrier, PreflightCall, PreflightCarrier
 from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.proxy.live import LiveCarrier
-from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import hung_up
 
@@ -56,7 +55,7 @@ class Proxy:
         else:
             carrier, kind = self.carriers[scope["type"]](scope, receive, send), CallLifecycle
         if self.context.allowed_origins and isinstance(carrier, HttpCarrier):
-            share(carrier.stream, self.context.allowed_origins, scope["headers"])
+            allow_reading(carrier.stream, self.context.allowed_origins, scope["headers"])
         return kind(self.context, RequestHead.of(scope), carrier)
 
     # For the admin API and the shutdown

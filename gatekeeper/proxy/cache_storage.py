@@ -20,7 +20,7 @@ from gatekeeper.gemini.billed_resources import CachedContent
 from gatekeeper.ledger.call import CallRecord, Outcome, PendingCharge
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.price_components import CACHE_TOKEN_SECONDS
-from gatekeeper.proxy.call_quote import call_quote
+from gatekeeper.proxy.call_price import call_quote
 from gatekeeper.times import DAY
 
 SECOND = 1_000_000  # microseconds

@@ -33,11 +33,11 @@ from gatekeeper.pricing.bound import Bound
 from gatekeeper.proxy.authenticate import CREDENTIAL_HEADERS, extract_credential
 from gatekeeper.proxy.call_accounting import apply_summary
 from gatekeeper.proxy.call_google_key import CallGoogleKey
+from gatekeeper.proxy.call_price import why_unpriced
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.failures import CallFailed, ClientGone
 from gatekeeper.proxy.headers import upstream_headers
-from gatekeeper.proxy.unpriced import why_unpriced
 from gatekeeper.proxy.upstream_exchange import UpstreamExchange
 from gatekeeper.public_url import client_address
 from gatekeeper.upstream.pool import UpstreamPool

@@ -31,9 +31,9 @@ from gatekeeper.pricing.expected import EXPECTED_ACTIONS, expected_quote, expect
 from gatekeeper.pricing.priced_call import has_failed
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, searches_charged
 from gatekeeper.pricing.worst_case import worst_case
-from gatekeeper.proxy.call_quote import call_quote, set_tokens
+from gatekeeper.proxy.call_price import call_quote, set_tokens
+from gatekeeper.proxy.deferred_charges import pending_charge, pending_note
 from gatekeeper.proxy.failures import CallFailed, error_message
-from gatekeeper.proxy.pending_charge import pending_charge, pending_note
 from gatekeeper.proxy.upstream_exchange import NO_EXCHANGE, UpstreamExchange
 from gatekeeper.times import from_micros, utc_day
 

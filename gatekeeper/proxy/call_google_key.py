@@ -22,7 +22,7 @@ from gatekeeper.keys.google_key_lease import Lease
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.ledger.call import CallRecord, truncate
 from gatekeeper.logs import log
-from gatekeeper.proxy.error_response import ErrorResponse
+from gatekeeper.proxy.created_resources import ResourceProjects
 from gatekeeper.proxy.failures import (
     MAX_ERROR_MESSAGE,
     CallFailed,
@@ -31,7 +31,7 @@ from gatekeeper.proxy.failures import (
     UpstreamTimeout,
     google_key_error,
 )
-from gatekeeper.proxy.resource_projects import ResourceProjects
+from gatekeeper.proxy.upstream_response import ErrorResponse
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 

@@ -32,13 +32,12 @@ from gatekeeper.logs import RateLimitedLog, log
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
-from gatekeeper.proxy.charge_completion import ChargeCompletion
+from gatekeeper.proxy.call_price import UnpricedModels
 from gatekeeper.proxy.cors import AllowedOrigins
-from gatekeeper.proxy.created_resources import created_resources, with_earlier
-from gatekeeper.proxy.error_response import KeyMasker
+from gatekeeper.proxy.created_resources import ResourceProjects, created_resources, with_earlier
+from gatekeeper.proxy.deferred_charges import DeferredCharges
 from gatekeeper.proxy.failures import Refused, draining_refusal, store_refused
-from gatekeeper.proxy.resource_projects import ResourceProjects
-from gatekeeper.proxy.unpriced import UnpricedModels
+from gatekeeper.proxy.upstream_response import KeyMasker
 from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
 from gatekeeper.upstream.pool import UpstreamPool
@@ -94,7 +93,7 @@ class ProxyContext:
         self.draining = False
         self.unpriced_models = UnpricedModels()
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
-        self.deferred = ChargeCompletion(pending, ledger, registry, self.accounting_errors)
+        self.deferred = DeferredCharges(pending, ledger, registry, self.accounting_errors)
         self.poll_errors = RateLimitedLog("poll_failed")
         self.list_errors = RateLimitedLog("list_not_filtered")
         self.redirect_errors = RateLimitedLog("redirect_not_followed")

@@ -50,13 +50,13 @@ class AllowedOrigins:
         return ANY_ORIGIN if self._any else origin
 
 
-def share(stream: ClientStream, origins: AllowedOrigins, headers: Headers) -> bool:
+def allow_reading(stream: ClientStream, origins: AllowedOrigins, headers: Headers) -> bool:
     """Lets the page that has sent a request read the response; False if its origin is not allowed."""
     origin = origins.allowed(headers)
     if origin is not None:
-        stream.edit_headers = partial(readable, allowed_origin=origin)
+        stream.edit_headers = partial(with_cors_fields, allowed_origin=origin)
     elif origins:
-        stream.edit_headers = varying
+        stream.edit_headers = with_vary
     return origin is not None
 
 
@@ -70,8 +70,8 @@ def is_preflight(method: str, headers: Headers) -> bool:
 
 
 def preflight_headers(headers: Headers) -> Headers:
-    """The response to a preflight of an allowed origin, beside what `readable` adds: any method, and the
-    headers that it asks for, because any header may go up."""
+    """The response to a preflight of an allowed origin, beside what `with_cors_fields` adds: any method, and
+    the headers that it asks for, because any header may go up."""
     names = first_value(headers, REQUEST_HEADERS) or b""
     answer = [
         (b"access-control-allow-methods", ALLOWED_METHODS),
@@ -87,7 +87,7 @@ def preflight_headers(headers: Headers) -> Headers:
     return answer
 
 
-def readable(headers: Headers, allowed_origin: bytes) -> Headers:
+def with_cors_fields(headers: Headers, allowed_origin: bytes) -> Headers:
     """A response's headers, with which the page may read it and all of them."""
     names = list(dict.fromkeys(name for name, _ in headers if name not in SAFELISTED))
     added = [
@@ -95,10 +95,10 @@ def readable(headers: Headers, allowed_origin: bytes) -> Headers:
         (b"access-control-allow-origin", allowed_origin),
         (b"access-control-expose-headers", b", ".join(names)),
     ]
-    return added if allowed_origin == ANY_ORIGIN else varying(added)
+    return added if allowed_origin == ANY_ORIGIN else with_vary(added)
 
 
-def varying(headers: Headers) -> Headers:
+def with_vary(headers: Headers) -> Headers:
     """The headers with `Vary: Origin`, so that no cache serves the response to another origin, for which the
     headers would differ."""
     return [*headers, (b"vary", b"Origin")]

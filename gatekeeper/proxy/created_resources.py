@@ -1,50 +1,23 @@
-"""What a response has shown to be made, and whose it is."""
+"""The resources that calls make at Google: which a response shows to be made, whose they are, and in which
+Google project.
+
+A resource is in the project of the key with which it was made, or found.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
-import msgspec
-
-from gatekeeper.gemini.created_names import MAX_NAMES, CreatedNames
-from gatekeeper.gemini.meter_layers import Meter
+from gatekeeper.gemini.created_names import MAX_NAMES
 from gatekeeper.gemini.resource_names import OwnedResource, collection_of, owned_resource
 from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.owners import Owners
+from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.ledger.call import CreatedResources
-from gatekeeper.proxy.pending_results import TeeMeter
 
-# What tells of other resources once it has ended, or of those that it works with.
-_MAY_NAME_CREATED = frozenset(
-    {"operations", "models", "batches", "interactions", "triggers", "videos", "tunedModels"}
-)
-
-
-class CreatedNamesMeter(TeeMeter):
-    """Also finds what an answer says was made by something else."""
-
-    def __init__(self, meter: Meter, *, is_gzip: bool) -> None:
-        self._found = CreatedNames()
-        super().__init__(meter, self._found, is_gzip=is_gzip)
-
-    @property
-    def summary(self) -> ResponseSummary:
-        return self._with_found(super().summary)
-
-    def finish(self) -> ResponseSummary:
-        return self._with_found(super().finish())
-
-    def _with_found(self, summary: ResponseSummary) -> ResponseSummary:
-        names = self._found.names
-        return msgspec.structs.replace(summary, found=(*summary.found, *names)) if names else summary
-
-
-def may_name_created(action: str | None, named: OwnedResource) -> bool:
-    """Whether the answer to a call may tell of resources beside the one that it is about."""
-    return action == "interactions.create" or (
-        named.name is not None and named.name.partition("/")[0] in _MAY_NAME_CREATED
-    )
+MAX_FOUND = 10_000  # names, in memory only
 
 
 def created_resources(
@@ -82,3 +55,42 @@ def _made(action: str | None, summary: ResponseSummary) -> Iterator[str]:
     # Where a resource has an id its name is what a client likes.
     if owned and (collection is None or owned.startswith((f"{collection}/", "models/", "operations/"))):
         yield owned
+
+
+class ResourceProjects:
+    """Which project each is in. `found` are resources that no key of the pool is known to have made, and that
+    were seen with one."""
+
+    def __init__(self, pool: GoogleKeys, owners: Owners, pending: PendingCharges) -> None:
+        self._pool = pool
+        self._owners = owners
+        self._pending = pending
+        self._found: dict[str, str] = {}
+
+    @property
+    def matter(self) -> bool:
+        """Whether there are several projects."""
+        return self._pool.has_projects
+
+    def project_of(self, resources: Iterable[str]) -> str | None:
+        """The project of the first of the resources whose is known."""
+        for resource in resources:
+            owned = owned_resource(resource)
+            owner = owned and self._owners.owner_of(owned)
+            awaiting = self._pending.find(resource)
+            for label in (owner and owner.google_key, awaiting and awaiting.upstream_key):
+                # A key that has been removed since may leave others of its project, under a name of theirs.
+                if label and (project := self._pool.project_of(label)) in self._pool.projects:
+                    return project
+            if owned and self._found.get(owned) in self._pool.projects:
+                return self._found[owned]
+        return None
+
+    def found(self, resources: Iterable[str], project: str) -> None:
+        """Notes that a call which names these was answered with a key of the project."""
+        for resource in resources:
+            if (owned := owned_resource(resource)) and self.project_of((resource,)) is None:
+                self._found.pop(owned, None)
+                self._found[owned] = project
+        while len(self._found) > MAX_FOUND:
+            del self._found[next(iter(self._found))]

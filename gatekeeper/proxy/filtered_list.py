@@ -26,10 +26,10 @@ from gatekeeper.gemini.resource_list import (
 from gatekeeper.http_fields import Headers
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.error_response import GZIP, NextChunk
 from gatekeeper.proxy.failures import CallFailed, ClientGone, GoogleKeyRefused, Refused, UpstreamBroken
 from gatekeeper.proxy.list_places import ListPlaces, Place
 from gatekeeper.proxy.relay import Relay
+from gatekeeper.proxy.upstream_response import GZIP, NextChunk
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientStream
 from gatekeeper.upstream.connection import ResponseHead, UpstreamRequest

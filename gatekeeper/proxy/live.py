@@ -23,7 +23,6 @@ from gatekeeper.proxy.authenticate import ephemeral_token, key_revoked
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_google_key import AnotherKey
 from gatekeeper.proxy.call_rates import reserve_rates
-from gatekeeper.proxy.error_response import ErrorResponse
 from gatekeeper.proxy.failures import (
     ClientGone,
     Refused,
@@ -33,7 +32,7 @@ from gatekeeper.proxy.failures import (
 )
 from gatekeeper.proxy.headers import CALL_ID_HEADER, downstream_headers
 from gatekeeper.proxy.live_session import LiveSession
-from gatekeeper.proxy.upstream_body import UpstreamBody
+from gatekeeper.proxy.upstream_response import ErrorResponse, UpstreamBody
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import ClientSocket

@@ -20,7 +20,6 @@ from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.proxy.admission import UNSEEN, admit_message, admit_setup
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_rates import note_rates
-from gatekeeper.proxy.error_response import is_key_error_message
 from gatekeeper.proxy.failures import (
     CallFailed,
     ClientGone,
@@ -30,8 +29,8 @@ from gatekeeper.proxy.failures import (
     google_key_error,
 )
 from gatekeeper.proxy.request_body import parse_in_turns
-from gatekeeper.proxy.search_limit import search_refusal
-from gatekeeper.proxy.spend_limit import SpendWatch
+from gatekeeper.proxy.stream_limits import SpendWatch, search_refusal
+from gatekeeper.proxy.upstream_response import is_key_error_message
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
 

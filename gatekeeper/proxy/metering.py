@@ -1,20 +1,38 @@
-"""Chooses what is read of a response while its bytes pass."""
+"""What is read of a response while its bytes pass, and what of that is noted before the client has them."""
 
 from __future__ import annotations
 
-from gatekeeper.gemini.actions import CACHE_CREATE, Billing
+from collections.abc import Awaitable
+from typing import Protocol
+
+from gatekeeper.gemini.actions import (
+    CACHE_CREATE,
+    EMBEDDING,
+    IMAGE_ACTIONS,
+    OPENAI_EMBEDDING,
+    OPENAI_GENERATING,
+    Billing,
+)
 from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, meter_for, meter_options
 from gatekeeper.gemini.meter_layers import Meter
-from gatekeeper.gemini.resource_names import owned_resource_in_path
+from gatekeeper.gemini.resource_names import OwnedResource, owned_resource_in_path
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.created_resources import CreatedNamesMeter, may_name_created
-from gatekeeper.proxy.interaction_results import reader_of
-from gatekeeper.proxy.pending_results import CacheMeter, ResultMeter
+from gatekeeper.proxy.failures import CutByGateway
+from gatekeeper.proxy.pending_results import result_reader
+from gatekeeper.proxy.tee_meters import CacheMeter, CreatedNamesMeter, ResultMeter
 from gatekeeper.upstream.connection import ResponseHead
 
 DOWNLOADS = frozenset({"files.download", "openai.files.content"})
+# What tells of other resources once it has ended, or of those that it works with.
+MAY_NAME_CREATED = frozenset(
+    {"operations", "models", "batches", "interactions", "triggers", "videos", "tunedModels"}
+)
+CREATE_NOTHING = OPENAI_GENERATING | IMAGE_ACTIONS | EMBEDDING | {OPENAI_EMBEDDING}
+# Chunks of a response that are searched for a new resource's name: it comes in the first ones, and searching
+# costs more than relaying.
+CHUNKS_SEARCHED = 16
 
 
 def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
@@ -32,19 +50,26 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
     if head.status != 200:
         return meter
     if may_name_created(call.route.action, owned_resource_in_path(call.head.path)):
-        meter = _finding(meter, (encoding or b"").strip().lower())
+        meter = _with_created_names(meter, (encoding or b"").strip().lower())
     if call.row.resource is not None or call.route.action == CACHE_CREATE:
-        meter = _tapped(call, meter, media_type, (encoding or b"").strip().lower())
+        meter = _with_results(call, meter, media_type, (encoding or b"").strip().lower())
     return meter
 
 
-def _finding(meter: Meter, encoding: bytes) -> Meter:
+def may_name_created(action: str | None, named: OwnedResource) -> bool:
+    """Whether the answer to a call may tell of resources beside the one that it is about."""
+    return action == "interactions.create" or (
+        named.name is not None and named.name.partition("/")[0] in MAY_NAME_CREATED
+    )
+
+
+def _with_created_names(meter: Meter, encoding: bytes) -> Meter:
     if encoding not in IDENTITY + GZIP:
         return meter
     return CreatedNamesMeter(meter, is_gzip=encoding in GZIP)
 
 
-def _tapped(call: ProxyCall, meter: Meter, media_type: bytes | None, encoding: bytes) -> Meter:
+def _with_results(call: ProxyCall, meter: Meter, media_type: bytes | None, encoding: bytes) -> Meter:
     """Also reads what an earlier call waits for, and cached contents; only if the response is whole."""
     if encoding not in IDENTITY + GZIP:
         return meter
@@ -57,7 +82,7 @@ def _tapped(call: ProxyCall, meter: Meter, media_type: bytes | None, encoding: b
         return CacheMeter(meter, is_gzip=encoding in GZIP)
     # A cancellation answers with the interaction.
     is_shown = call.row.method == "GET" or call.route.action == "interactions.cancel"
-    reader = reader_of(awaited, call.context, media_type) if is_shown else None
+    reader = result_reader(awaited, call.context, media_type) if is_shown else None
     return ResultMeter(meter, reader, is_gzip=encoding in GZIP) if reader else meter
 
 
@@ -68,3 +93,54 @@ def _is_partial(call: ProxyCall) -> bool:
     if (call.row.resource or "").startswith("files/"):
         return action not in DOWNLOADS and not (action == "files.get" and b"alt=media" in query)
     return bool(query_risk(query) or header_risk(call.fields.keys(), b""))
+
+
+class Write(Protocol):
+    """Sends a piece of a response; `ends`: its last one."""
+
+    def __call__(self, chunk: bytes, *, ends: bool = False) -> Awaitable[None]: ...
+
+
+def may_create(call: ProxyCall) -> bool:
+    """Whether the response may name what was made; most calls generate something, and are not looked at. What
+    a read tells can be read once more."""
+    route, status = call.route, call.exchange.upstream_status or 0
+    return (
+        call.row.method in ("POST", "PUT")
+        # What is not parsed names nothing.
+        and call.meter is not NO_METER
+        and status // 100 == 2
+        and route.billing is not Billing.METERED
+        and route.action not in CREATE_NOTHING
+    )
+
+
+class CreationRecorder:
+    """Notes what a call has made before the client has its name: the client may use it at once, while a
+    stream still runs, and a killed process must not forget whose it is.
+
+    In place of the client: has the meter see a chunk first, and what it names noted, before it is sent.
+    """
+
+    def __init__(self, call: ProxyCall, write: Write) -> None:
+        self._call = call
+        self._write = write
+        self._chunks = 0
+
+    async def write(self, chunk: bytes, *, ends: bool = False) -> None:
+        call = self._call
+        try:
+            call.meter.feed(chunk)
+        except CutByGateway:
+            # What the client will have in full cannot be cut any more.
+            if not ends:
+                # What has used the budget up is the client's, and the error comes after it.
+                await self._write(chunk)
+                raise
+        self._chunks += 1
+        if self._chunks <= CHUNKS_SEARCHED and call.row.made is None:
+            with call.context.accounting_errors.recorded():
+                call.context.record_created(
+                    call.row, call.head.path, call.exchange.upstream_status, call.meter
+                )
+        await self._write(chunk, ends=ends)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from gatekeeper.gemini.actions import BILLABLE_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
 from gatekeeper.gemini.errors import error_body, error_headers
 from gatekeeper.gemini.evasion import VERSION, normalized_path, quoted_excerpt
-from gatekeeper.proxy.cors import AllowedOrigins, is_preflight, preflight_headers, share
+from gatekeeper.proxy.cors import AllowedOrigins, allow_reading, is_preflight, preflight_headers
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
 
@@ -64,11 +64,11 @@ async def send_base_url_error(
     """Answers a Gemini request sent outside `/gemini/`; it is not recorded as a call."""
     stream = ClientStream(cast("Scope", scope), cast("Receive", receive), cast("Send", send))
     headers = list(scope["headers"])
-    is_shared = share(stream, origins, headers)
+    may_read = allow_reading(stream, origins, headers)
     try:
         await stream.discard_body()
         # Otherwise a page would be told of CORS only, and not of its base URL.
-        if is_shared and is_preflight(scope["method"], headers):
+        if may_read and is_preflight(scope["method"], headers):
             await stream.start(HTTPStatus.NO_CONTENT, preflight_headers(headers))
         else:
             refusal = base_url_refusal(scope["raw_path"], public_base)

@@ -1,145 +1,47 @@
-"""Reads the result of a batch or a video, whoever fetches it, and completes the row of the call that began
-it. (An interaction's: `interaction_results`.)
+"""Reads the result of a batch, a video or a background interaction, whoever fetches it, and completes the row
+of the call that began it: of an interaction as if this were its response.
 
-A reader gets the body as it passes. At its end it returns the completed row, or the row unchanged if the
-result is not there yet. It is attached only to the response of a resource that is awaited: other downloads
-are not read. Pure.
+A reader gets the body as it passes. At its end it returns the completed row, or None if the result is not
+there yet. It is attached only to the response of a resource that is awaited: other downloads are not read.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from copy import copy
 
 from msgspec.structs import replace
 
-from gatekeeper.gemini.batch_results import (
-    BatchDocumentReader,
-    BatchReader,
-    ResultFileReader,
-)
-from gatekeeper.gemini.billed_resources import (
-    BatchState,
-    BatchSummary,
-    CachedContent,
-    VideoOperation,
-    read_cached_content,
-    read_video_operation,
-)
+from gatekeeper.gemini.batch_results import BatchDocumentReader, BatchReader, ResultFileReader
+from gatekeeper.gemini.billed_resources import BatchState, BatchSummary, VideoOperation, read_video_operation
 from gatekeeper.gemini.billed_units import DEFAULT_RESOLUTION, VIDEO_SECOND
-from gatekeeper.gemini.inline_data import InlineDataTruncator
-from gatekeeper.gemini.meter_layers import GzipMeter, Meter, OuterMeter
-from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.meter import meter_for
+from gatekeeper.gemini.response_parser import INTERACTIONS
+from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.ledger.call import CallRecord, PendingCharge
 from gatekeeper.pricing.batch_cost import BATCH, BatchCost, TakeFree
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import SUMS_INCOMPLETE
-from gatekeeper.proxy.call_quote import call_quote, set_tokens
-from gatekeeper.proxy.pending_charge import pending_note
-from gatekeeper.times import from_micros
-
-MAX_DOCUMENT_BYTES = 2**20
-"""Of an operation, without long base64."""
-
-
-class BodyReader(Protocol):
-    def feed(self, chunk: bytes) -> None: ...
+from gatekeeper.proxy.call_accounting import Accounting
+from gatekeeper.proxy.call_price import call_quote, set_tokens
+from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.deferred_charges import IN_PROGRESS, pending_note
+from gatekeeper.proxy.tee_meters import Document, ResultReader
+from gatekeeper.times import from_micros, utc_day
 
 
-class ResultReader(BodyReader, Protocol):
-    def finish(self) -> CallRecord | None:
-        """The row as it is from now on; None if nothing new is known. To be called once, at the body's end:
-        it takes what is left of free allowances."""
-        ...
-
-    def discard(self) -> None:
-        """Frees what was buffered of a body that has not come to its end. In place of `finish`."""
-        ...
-
-
-def result_reader(call: CallRecord, catalogue: Catalogue, take: TakeFree) -> ResultReader | None:
-    """The reader for the resource that tells what `call` costs, if that can be read. `take` is asked once,
-    when all is known."""
+def result_reader(call: CallRecord, context: ProxyContext, media_type: bytes | None) -> ResultReader | None:
+    """The reader for the resource that tells what `call` costs, if that can be read."""
     resource = call.pending.resource if call.pending else None
     if resource is None:
         return None
+    if resource.startswith(f"{INTERACTIONS}/"):
+        return InteractionResult(call, context, media_type)
     if resource.startswith("batches/"):
-        return BatchResult(call, catalogue, BatchDocumentReader(), take)
+        return BatchResult(call, context.catalogue, BatchDocumentReader(), _takes_free(call, context))
     if resource.startswith("files/"):
-        return BatchResult(call, catalogue, ResultFileReader(), take)
-    return VideoResult(call, catalogue)
-
-
-class TeeMeter(OuterMeter):
-    """Feeds a reader beside the response's own meter."""
-
-    def __init__(self, meter: Meter, reader: BodyReader, *, is_gzip: bool) -> None:
-        super().__init__(meter)
-        self._sink: Meter = GzipMeter(_ReaderMeter(reader)) if is_gzip else _ReaderMeter(reader)
-
-    def feed(self, chunk: bytes) -> None:
-        self._meter.feed(chunk)
-        self._sink.feed(chunk)
-
-    def is_whole(self) -> bool:
-        """Whether the reader got all. Once, at the end."""
-        return self._sink.finish().complete
-
-
-class ResultMeter(TeeMeter):
-    """Also reads what a pending charge waits for."""
-
-    def __init__(self, meter: Meter, reader: ResultReader, *, is_gzip: bool) -> None:
-        super().__init__(meter, reader, is_gzip=is_gzip)
-        self._reader = reader
-
-    def result(self, *, is_complete: bool) -> CallRecord | None:
-        """The row as it is from now on; None if nothing new is known. Once, at the response's end, whether it
-        is complete or not."""
-        if self.is_whole() and is_complete:
-            return self._reader.finish()
-        self._reader.discard()
-        return None
-
-
-class CacheMeter(TeeMeter):
-    """Also reads the cached content that the response is."""
-
-    def __init__(self, meter: Meter, *, is_gzip: bool) -> None:
-        self._document = _Document()
-        super().__init__(meter, self._document, is_gzip=is_gzip)
-
-    def content(self) -> CachedContent | None:
-        """Once, at the end."""
-        return read_cached_content(bytes(self._document.text)) if self.is_whole() else None
-
-
-class _Document:
-    """Keeps a JSON document, if it is not too long."""
-
-    def __init__(self) -> None:
-        self._truncator = InlineDataTruncator()
-        self.text = bytearray()
-
-    def feed(self, chunk: bytes) -> None:
-        # A document that is longer is cut, and so no JSON: it tells nothing.
-        if len(self.text) <= MAX_DOCUMENT_BYTES:
-            self.text += self._truncator.feed(chunk)
-
-
-class _ReaderMeter:
-    summary = ResponseSummary(complete=True)
-    delimiters = None
-    body_bytes = 0
-
-    def __init__(self, reader: BodyReader) -> None:
-        self._reader = reader
-
-    def feed(self, chunk: bytes) -> None:
-        self._reader.feed(chunk)
-
-    def finish(self) -> ResponseSummary:
-        return self.summary
+        return BatchResult(call, context.catalogue, ResultFileReader(), _takes_free(call, context))
+    return VideoResult(call, context.catalogue)
 
 
 class VideoResult:
@@ -148,7 +50,7 @@ class VideoResult:
     def __init__(self, call: CallRecord, catalogue: Catalogue) -> None:
         self._call = call
         self._catalogue = catalogue
-        self._document = _Document()
+        self._document = Document()
 
     def feed(self, chunk: bytes) -> None:
         self._document.feed(chunk)
@@ -263,3 +165,50 @@ def _settled(call: CallRecord, pico: int | None, catalogue: Catalogue, notes: tu
         usage_note="; ".join(dict.fromkeys(notes)),
         pending=PendingCharge(begun_by=call.id),
     )
+
+
+class InteractionResult:
+    """A `ResultReader`. An interaction may also be read as the stream of its events."""
+
+    def __init__(self, call: CallRecord, context: ProxyContext, media_type: bytes | None) -> None:
+        self._call = call
+        self._context = context
+        self._meter = meter_for(media_type, None, INTERACTIONS, counts_usage=True)
+
+    def feed(self, chunk: bytes) -> None:
+        self._meter.feed(chunk)
+
+    def finish(self) -> CallRecord | None:
+        said, context = self._meter.finish(), self._context
+        is_told = said.complete and said.finish_reason not in (None, IN_PROGRESS)
+        # Somebody else may have been first: the free searches are taken once.
+        if not is_told or context.deferred.pending.begun_by(self._call.id) is not self._call:
+            return None
+        call = copy(self._call)
+        Accounting(
+            route=Route(call.action),
+            response=said,
+            catalogue=context.catalogue,
+            free_searches=context.free_searches,
+            secrets=context.secrets,
+        ).complete(call)
+        if call.cost_pico is None:
+            # The budget's estimate stays.
+            call.charged_pico = self._call.charged_pico
+            call.usage_note = call.usage_note or f"the interaction is {said.finish_reason}: no price is known"
+        return replace(call, pending=PendingCharge(begun_by=call.id))
+
+    def discard(self) -> None:
+        # All meters share one quota of what they buffer, and only this gives it back.
+        self._meter.finish()
+
+
+def _takes_free(call: CallRecord, context: ProxyContext) -> TakeFree:
+    def take(model: str, kind: str, searches: int) -> int:
+        # Somebody else may have been first: the free searches are taken once.
+        if context.deferred.pending.begun_by(call.id) is not call:
+            return 0
+        day = utc_day(call.started_at)
+        return context.free_searches.take(call.upstream_key, model, kind, searches, day)
+
+    return take

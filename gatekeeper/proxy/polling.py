@@ -1,36 +1,40 @@
-"""Polls batches and videos whose charge is pending (setting `poll_pending`), because some clients never fetch
-a result. No call and no row: only the row of the call that began it is completed.
+"""The gateway's own requests to Google, which are no calls and have no rows.
 
-With the Google key that began it, one after another, each less often the longer it takes: after the setting's
-time, then twice that, and so on up to `MAX_DELAY`.
+`PendingPoller` polls batches and videos whose charge is pending (setting `poll_pending`), because some
+clients never fetch a result: the row of the call that began it is completed. With the Google key that began
+it, one after another, each less often the longer it takes: after the setting's time, then twice that, and so
+on up to `MAX_DELAY`.
+
+`check_refused_keys` polls with each Google key that was refused (a free read).
 """
 
 from __future__ import annotations
 
+from time import time_ns
 from typing import NamedTuple
 
 import trio
 
 from gatekeeper.http_fields import Headers
+from gatekeeper.keys.cool_downs import KeyRequirement
 from gatekeeper.ledger.call import CallRecord
+from gatekeeper.logs import log
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.failures import CallFailed
-from gatekeeper.proxy.interaction_results import reader_of
-from gatekeeper.proxy.pending_results import ResultReader
+from gatekeeper.proxy.pending_results import result_reader
 from gatekeeper.proxy.redirects import follow_redirects, is_redirect
-from gatekeeper.upstream.connection import (
-    ConnectionLost,
-    ResponseHead,
-    UpstreamConnection,
-    UpstreamRequest,
-)
+from gatekeeper.proxy.tee_meters import ResultReader
+from gatekeeper.upstream.connection import ConnectionLost, ResponseHead, UpstreamConnection, UpstreamRequest
 from gatekeeper.upstream.pool import ConnectFailed
 
 MAX_DELAY = 3600.0  # seconds between two polls of the same resource
 MAX_POLLS = 50  # of one round
 POLL_TIMEOUT = 300.0  # seconds for a response, which may be a file of results
 VERSION = b"/v1beta/"
+CHECK_SECONDS = 300.0  # seconds between two checks of the refused keys
+CHECK_TIMEOUT = 30.0  # seconds for a response
+MODELS = b"/v1beta/models?pageSize=1"
 
 
 class Due(NamedTuple):
@@ -72,20 +76,13 @@ class PendingPoller:
         """Returns whether it has told something new. Errors mean that it is polled again."""
         context = self._context
         target, key = poll_target(state), context.google_keys.secret_of(state.upstream_key)
-        reader = reader_of(state, context, b"application/json")
+        reader = result_reader(state, context, b"application/json")
         if target is None or key is None or reader is None:
             return False
-        headers: Headers = [
-            (b"host", context.upstream.authority),
-            (b"accept", b"*/*"),
-            (b"accept-encoding", b"identity"),
-            (b"x-goog-api-key", key.encode("latin-1")),
-        ]
         is_whole = False
         try:
             with trio.fail_after(POLL_TIMEOUT):
-                request = UpstreamRequest("GET", context.upstream.prefix + target, headers)
-                is_whole = await ask(context, request, reader)
+                is_whole = await ask(context, own_request(context, target, key), reader)
         except (ConnectFailed, ConnectionLost, CallFailed, trio.TooSlowError) as error:
             context.poll_errors.record_exception(error)
         if not is_whole:
@@ -106,6 +103,17 @@ def poll_target(state: CallRecord) -> bytes | None:
     if resource.startswith("files/"):
         return VERSION + name + b":download?alt=media"
     return VERSION + (b"openai/" if resource.startswith("videos/") else b"") + name
+
+
+def own_request(context: ProxyContext, target: bytes, key: str) -> UpstreamRequest:
+    """A GET of the gateway's own, with a Google key."""
+    headers: Headers = [
+        (b"host", context.upstream.authority),
+        (b"accept", b"*/*"),
+        (b"accept-encoding", b"identity"),
+        (b"x-goog-api-key", key.encode("latin-1")),
+    ]
+    return UpstreamRequest("GET", context.upstream.prefix + target, headers)
 
 
 async def ask(context: ProxyContext, request: UpstreamRequest, reader: ResultReader) -> bool:
@@ -132,3 +140,43 @@ async def read_result(connection: UpstreamConnection, head: ResponseHead, reader
         reader.feed(chunk)
         chunk = await connection.read_chunk()
     return True
+
+
+async def check_refused_keys(context: ProxyContext, seconds: float = CHECK_SECONDS) -> None:
+    """Polls with each key that Google has refused, so that it returns to the pool once it is accepted. Runs
+    until cancelled."""
+    while True:
+        await trio.sleep(seconds)
+        for pooled in [*context.google_keys]:
+            if pooled.refused is not None:
+                await check_key(context, pooled.key.label)
+
+
+async def check_key(context: ProxyContext, label: str) -> None:
+    """Asks Google for one model with this key. Errors leave it as it is."""
+    # In place of one that was removed while another was looked at, any other would be chosen.
+    if context.google_keys.find(label) is None:
+        return
+    # By its label: among the others a key that was refused comes last.
+    lease = context.google_keys.choose(KeyRequirement(action="models.list"), time_ns() // 1000, label)
+    if lease is None:
+        return
+    try:
+        with trio.move_on_after(CHECK_TIMEOUT):
+            if await is_accepted(context, lease.key.secret):
+                lease.succeeded(time_ns() // 1000)
+                log.info("google_key_accepted", key=label)
+    except (ConnectFailed, ConnectionLost) as error:
+        context.poll_errors.record_exception(error)
+    finally:
+        lease.finish(time_ns() // 1000)
+
+
+async def is_accepted(context: ProxyContext, secret: str) -> bool:
+    """Raises ConnectFailed and ConnectionLost."""
+    connection = await context.upstream.acquire()
+    try:
+        await connection.send_request(*own_request(context, MODELS, secret), b"")
+        return (await connection.read_head()).status == 200
+    finally:
+        context.upstream.release(connection)

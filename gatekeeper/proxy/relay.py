@@ -13,8 +13,6 @@ from gatekeeper.http_fields import Headers
 from gatekeeper.keys.spend import soft_budget_headers
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_google_key import AnotherKey
-from gatekeeper.proxy.creation_recorder import CreationRecorder, may_create
-from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
 from gatekeeper.proxy.failures import (
     CallFailed,
     ClientGone,
@@ -27,13 +25,12 @@ from gatekeeper.proxy.failures import (
     unreachable,
 )
 from gatekeeper.proxy.headers import downstream_headers, downstream_trailers, upstream_trailers
-from gatekeeper.proxy.metering import choose_meter
+from gatekeeper.proxy.metering import CreationRecorder, choose_meter, may_create
 from gatekeeper.proxy.redirects import FOLLOWED_METHODS, follow_redirects, is_redirect, local_location
 from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming, look_ahead
-from gatekeeper.proxy.search_limit import with_search_limit
-from gatekeeper.proxy.spend_limit import with_spend_limit
-from gatekeeper.proxy.upstream_body import UpstreamBody
+from gatekeeper.proxy.stream_limits import with_search_limit, with_spend_limit
 from gatekeeper.proxy.upstream_exchange import DetachableClient
+from gatekeeper.proxy.upstream_response import ErrorResponse, NextChunk, UpstreamBody
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 from gatekeeper.upstream.connection import (
     ConnectionLost,

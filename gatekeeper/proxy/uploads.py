@@ -24,10 +24,10 @@ from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.authenticate import session_not_found
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import PREFIX
-from gatekeeper.proxy.error_response import NextChunk
 from gatekeeper.proxy.failures import Refused, foreign_upload_address
 from gatekeeper.proxy.redirects import Address, is_at_google, is_same_host, resolve, without_credentials
 from gatekeeper.proxy.relay import Relay
+from gatekeeper.proxy.upstream_response import NextChunk
 from gatekeeper.public_url import public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientStream
@@ -140,17 +140,17 @@ class UploadRelay(Relay):
         if url is None:
             return
         context, row, upload_id = self.call.context, self.call.row, token_urlsafe(32)
-        place = self.place(url)
-        session = self.new_session(place, upload_id)
+        address = self.address(url)
+        session = self.new_session(address, upload_id)
         try:
             await context.sessions.add(upload_id, session, row.started_at)
         except TooManySessions:
             raise Refused(too_many_uploads(row, context.sessions.limit)) from None
         except StoreFailed as error:
             raise context.store_failure(error) from None
-        self.own_headers = [(name, self.own_url(place, upload_id)) for name in given]
+        self.own_headers = [(name, self.own_url(address, upload_id)) for name in given]
 
-    def new_session(self, place: Place, upload_id: str) -> UploadSession:
+    def new_session(self, address: UploadAddress, upload_id: str) -> UploadSession:
         row = self.call.row
         return UploadSession(
             key_id=row.key_id or "",
@@ -160,11 +160,11 @@ class UploadRelay(Relay):
             user_agent=row.user_agent,
             expires_at=row.started_at + LIFETIME,
             path=self.call.head.path.decode("latin-1"),
-            sealed_target=seal(upload_id, place.target.decode("latin-1")),
-            host=place.host,
+            sealed_target=seal(upload_id, address.target.decode("latin-1")),
+            host=address.host,
         )
 
-    def place(self, url: bytes) -> Place:
+    def address(self, url: bytes) -> UploadAddress:
         """Where the upload's requests go. Raises RedirectRefused for an address that is neither the
         upstream's nor Google's: it would be sent the Google key."""
         upstream = self.upstream
@@ -172,7 +172,7 @@ class UploadRelay(Relay):
         if address is not None:
             address = Address(address.origin, without_credentials(address.target))
         if address is not None and is_same_host(address.origin.host, upstream.origin.host):
-            return Place(None, address.target)
+            return UploadAddress(None, address.target)
         if address is None or not is_google_api(address.origin):
             # Its host only: the rest is a secret.
             host = address and address.origin.host[:255]
@@ -180,13 +180,13 @@ class UploadRelay(Relay):
             raise foreign_upload_address(host)
         if upstream.may_be_gateway:
             # The upstream stands in for Google, also where it does not replace Google's address.
-            return Place(None, upstream.prefix + address.target)
-        return Place(address.origin.host, address.target)
+            return UploadAddress(None, upstream.prefix + address.target)
+        return UploadAddress(address.origin.host, address.target)
 
-    def own_url(self, place: Place, upload_id: str) -> bytes:
+    def own_url(self, address: UploadAddress, upload_id: str) -> bytes:
         """The upload's address at this gateway, with the same path as the start's."""
         base = public_base(self.call.head.scope, self.call.context.settings)
-        others = without_upload_ids(place.target.partition(b"?")[2])
+        others = without_upload_ids(address.target.partition(b"?")[2])
         query = b"&".join(filter(None, (b"upload_id=" + upload_id.encode(), others)))
         return base.encode() + PREFIX + self.call.head.path + b"?" + query
 
@@ -213,7 +213,7 @@ def without_secrets(text: bytes, target: bytes) -> bytes:
     return text
 
 
-class Place(NamedTuple):
+class UploadAddress(NamedTuple):
     """Where an upload's requests go: another host of Google's or the configured upstream (None), and path and
     query there."""
 

@@ -26,7 +26,7 @@ from gatekeeper.ledger.call import START, Amendment, CallRecord, Outcome, Pendin
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.proxy.cache_storage import PERIOD, SECOND, storage_begun
-from gatekeeper.proxy.charge_completion import ChargeCompletion
+from gatekeeper.proxy.deferred_charges import DeferredCharges
 from gatekeeper.startup import load_catalogue
 
 CATALOGUE = load_catalogue()
@@ -60,7 +60,7 @@ class World:
         await self.consume(1000)
         self.spend.replaying = False
         errors = RateLimitedLog("failed")
-        self.deferred = ChargeCompletion(self.pending, self.ledger, self.registry, errors)
+        self.deferred = DeferredCharges(self.pending, self.ledger, self.registry, errors)
 
     async def consume(self, limit: int) -> None:
         entries, end = self.ledger.journal.read(self.spend.watermark, limit)

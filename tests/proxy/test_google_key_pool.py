@@ -32,7 +32,7 @@ from rig.uploads import GoogleUploads, start
 from rig.wire import Answer, exchange
 
 from gatekeeper.proxy import call_google_key
-from gatekeeper.proxy.google_key_checks import check, check_refused_keys
+from gatekeeper.proxy.polling import check_key, check_refused_keys
 
 TWO = {"a": "one", "b": "two"}
 SAME = {"a": "one", "b": "one", "c": "two"}
@@ -435,10 +435,10 @@ async def test_a_refused_key_is_looked_at_again_and_comes_back(google: StandIn, 
         context = gateway.gateway.proxy.context
         projects.states["secret-of-a"] = INVALID
         assert [(await call(gateway.url)).status for _ in range(3)] == [200] * 3
-        await check(context, "a")
+        await check_key(context, "a")
         assert context.google_keys.find("a").refused is not None  # pyright: ignore[reportOptionalMemberAccess]
         projects.states["secret-of-a"] = hang_up
-        await check(context, "a")
+        await check_key(context, "a")
         projects.states.clear()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(check_refused_keys, context, 0.001)
@@ -454,7 +454,7 @@ async def test_a_refused_key_is_looked_at_again_and_comes_back(google: StandIn, 
 async def test_a_key_that_was_removed_meanwhile_is_not_looked_at(google: StandIn, tmp_path: Path) -> None:
     async with pooled(tmp_path, google, TWO) as (gateway, projects):
         with capture_logs() as logs:
-            await check(gateway.gateway.proxy.context, "removed")
+            await check_key(gateway.gateway.proxy.context, "removed")
     assert (used(projects), logs) == ([], [])
 
 

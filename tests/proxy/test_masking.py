@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.proxy.error_response import KeyMasker, MaskedStream
+from gatekeeper.proxy.upstream_response import KeyMasker, MaskedStream
 
 KEYS = ("AIzaSy-first_Key.of/tests", "AQ.second&Key+of=tests")
 MASK = KeyMasker(KEYS)

@@ -14,8 +14,8 @@ from rig.wire import exchange
 
 from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
 from gatekeeper.ledger.call import CallRecord
+from gatekeeper.proxy.call_price import MAX_MODELS, UnpricedModels
 from gatekeeper.proxy.relay import MAX_BUFFERED_BODY
-from gatekeeper.proxy.unpriced import MAX_MODELS, UnpricedModels
 from gatekeeper.startup import load_catalogue
 
 USAGE = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}

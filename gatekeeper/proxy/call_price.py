@@ -1,19 +1,49 @@
-"""One log line a UTC day for each model that served calls and has no price: nobody should learn of it by the
-sums of a month."""
+"""The price of a row as it stands, the token columns of a usage, and which models have no price.
+
+One log line a UTC day for each model that served calls and has no price: nobody should learn of it by the
+sums of a month.
+"""
 
 from __future__ import annotations
 
+import msgspec
+
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.logs import RateLimitedLog, log
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import unpriced_kind, unpriced_reason
-from gatekeeper.times import utc_day
+from gatekeeper.pricing.quote import NO_BILLED_UNITS, Quote, quote, unpriced_kind, unpriced_reason
+from gatekeeper.times import from_micros, utc_day
 
 FAULT = "a fault of the gateway, which is in its log, keeps the price of this model from being found"
 # Clients choose the names of models: what is remembered of a day is bounded.
 MAX_MODELS = 1000
 NO_REMEDY = "none: no price list has this kind of call; its cost stays unknown"
 REMEDY = "add its price to prices.toml in the data folder; `gatekeeper prices check` says what that changes"
+
+
+def call_quote(call: CallRecord, usage: Usage | None, catalogue: Catalogue) -> Quote:
+    """What a call costs by its model, tier, action, units and time, and by this usage."""
+    return quote(
+        catalogue,
+        model=call.model or call.model_version or "",
+        model_version=call.model_version,
+        usage=usage,
+        at=from_micros(call.started_at),
+        tier=call.service_tier or "standard",
+        action=call.action,
+        billed_units=call.billed_units or NO_BILLED_UNITS,
+    )
+
+
+def set_tokens(call: CallRecord, raw: bytes | None, usage: Usage | None) -> None:
+    """Fills in the columns of a usage that was read from `raw`; without one they stay."""
+    if raw is None or usage is None:
+        return
+    call.usage = msgspec.Raw(raw)
+    call.prompt_tokens, call.cached_tokens = usage.prompt, usage.cached
+    call.output_tokens, call.thoughts_tokens = usage.output, usage.thoughts
+    call.tool_tokens, call.total_tokens = usage.tool, usage.total
 
 
 def why_unpriced(call: CallRecord, model: str, catalogue: Catalogue, errors: RateLimitedLog) -> str | None:

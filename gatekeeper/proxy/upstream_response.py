@@ -1,5 +1,6 @@
-"""Upstream error responses (status other than 2xx), buffered and checked for the gateway's own API key before
-they are relayed: some of Google's errors repeat the request's headers, the key included.
+"""Responses of the API: their bodies, and errors (status other than 2xx), which are buffered and checked for
+the gateway's own API key before they are relayed: some of Google's repeat the request's headers, the key
+included.
 
 Headers and texts are masked too, without I/O. Masking keeps the length, so that `content-length` stays right.
 """
@@ -16,8 +17,42 @@ from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.http_fields import Headers
 from gatekeeper.proxy.failures import UpstreamBroken, undecodable_error
 from gatekeeper.proxy.headers import first_value
+from gatekeeper.upstream.connection import ConnectionLost, UpstreamConnection
 
 ESCAPES = (b"%", b"\\", b"&")  # every encoded form contains one of these
+BUFFER_LIMIT = 64 * 1024
+"""Bytes, decoded or raw, that are read before anything is relayed. The rest is masked piece by piece."""
+INFLATE_CHUNK = 64 * 1024  # bytes of one decompressed piece
+GZIP = (b"gzip", b"x-gzip")
+# Errors of the API key (https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto).
+KEY_ERROR_REASONS = ("API_KEY_", "CONSUMER_SUSPENDED", "CONSUMER_INVALID")
+# Their messages, if an error has no details. A 400 may repeat the client's text, so it must begin with them.
+KEY_ERROR_MESSAGES = {
+    400: re.compile(r"\AAPI key (?:not valid|expired|not found)", re.IGNORECASE),
+    403: re.compile(r"reported as leaked|has been suspended|unregistered callers", re.IGNORECASE),
+}
+
+NextChunk = Callable[[], Awaitable[bytes | None]]
+"""The next piece of a body, None at its end."""
+
+
+class UpstreamBody:
+    """The body of a response, read piece by piece: a `NextChunk`."""
+
+    def __init__(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+
+    async def __call__(self) -> bytes | None:
+        """The next piece, None at the end. Raises UpstreamBroken."""
+        try:
+            return await self._connection.read_chunk()
+        except ConnectionLost:
+            raise UpstreamBroken from None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the piece that was read last is the last one, and no trailers follow."""
+        return self._connection.is_complete and not self._connection.trailers
 
 
 class KeyMasker:
@@ -83,27 +118,9 @@ def _stars(found: re.Match[bytes]) -> bytes:
     return b"*" * len(found[0])
 
 
-BUFFER_LIMIT = 64 * 1024
-"""Bytes, decoded or raw, that are read before anything is relayed. The rest is masked piece by piece."""
-
-INFLATE_CHUNK = 64 * 1024  # bytes of one decompressed piece
-GZIP = (b"gzip", b"x-gzip")
-
-# Errors of the API key (https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto).
-KEY_ERROR_REASONS = ("API_KEY_", "CONSUMER_SUSPENDED", "CONSUMER_INVALID")
-# Their messages, if an error has no details. A 400 may repeat the client's text, so it must begin with them.
-KEY_ERROR_MESSAGES = {
-    400: re.compile(r"\AAPI key (?:not valid|expired|not found)", re.IGNORECASE),
-    403: re.compile(r"reported as leaked|has been suspended|unregistered callers", re.IGNORECASE),
-}
-
-
 def is_key_error_message(message: str) -> bool:
     """Whether a message of Google's, without its status, is about the API key."""
     return any(pattern.search(message) for pattern in KEY_ERROR_MESSAGES.values())
-
-
-NextChunk = Callable[[], Awaitable[bytes | None]]
 
 
 class ErrorResponse:

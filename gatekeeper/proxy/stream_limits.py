@@ -1,31 +1,88 @@
-"""Meters the cost of a stream while it flows, so that it can be cut before it exceeds its budget.
+"""Cuts a running stream that goes beyond a limit: of its accounts' searches (`max_searches`), or of their
+budgets.
 
-After each chunk the cost so far is computed from what was reported last, a usage and the searches beside it;
-before any usage is, the call goes on. A stream close to its reservation gets more while its budgets allow it;
-otherwise it is cut while the remainder still covers the next event.
+Its cost is metered while it flows, so that it can be cut before it exceeds its budget. After each chunk the
+cost so far is computed from what was reported last, a usage and the searches beside it; before any usage is,
+the call goes on. A stream close to its reservation gets more while its budgets allow it; otherwise it is cut
+while the remainder still covers the next event.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from time import time_ns
 
-from gatekeeper.gemini.meter_layers import Meter
+from gatekeeper.gemini.meter_layers import Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import growing_usage, read_usage
 from gatekeeper.keys.admission import short_of_budget
 from gatekeeper.keys.budgets import Reservation, binding_account, may_be_overdrawn, remaining_pico
 from gatekeeper.keys.cost_history import cost_name
+from gatekeeper.keys.policies import too_many_searches
 from gatekeeper.pricing.quote import NO_BILLED_UNITS
 from gatekeeper.pricing.stream_cost import StreamCost
 from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_budget import firm_bound
 from gatekeeper.proxy.failures import CutByGateway
-from gatekeeper.proxy.limited_meter import LimitedMeter
+from gatekeeper.refusals import Refusal
 from gatekeeper.times import from_micros
 
 RESERVATION_GROWTH = (5, 4)  # of what is reserved, by what a stream has cost
+
+
+Check = Callable[[ResponseSummary], None]
+
+
+class LimitedMeter(OuterMeter):
+    """Wraps a meter and calls `check` after each chunk; `check` raises CutByGateway to end the call.
+
+    Within an event no error can be appended for the client to read, and its rest is on its way: the call then
+    ends after that, or at the latest with the next usage."""
+
+    __slots__ = ("_check", "_cut", "_last_usage")
+
+    def __init__(self, meter: Meter, check: Check) -> None:
+        super().__init__(meter)
+        self._check = check
+        self._cut: CutByGateway | None = None
+        self._last_usage: bytes | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        self._meter.feed(chunk)
+        if self._cut is None:
+            try:
+                self._check(self._meter.summary)
+            except CutByGateway as cut:
+                self._cut, self._last_usage = cut, self._meter.summary.usage
+            else:
+                return
+        if self._meter.delimiters is not None or self._meter.summary.usage != self._last_usage:
+            raise self._cut
+
+
+def with_search_limit(call: ProxyCall, meter: Meter) -> Meter:
+    """The meter of a call's response. Only a stream can be cut: one that comes as a whole has been made. So
+    has what a read shows as a stream (an interaction's events): its searches were another call's."""
+    if not (call.row.stream and call.route.billable):
+        return meter
+    limited = any(account.record.max_searches is not None for account in call.accounts)
+    return LimitedMeter(meter, partial(check_searches, call)) if limited else meter
+
+
+def check_searches(call: ProxyCall, shown: ResponseSummary) -> None:
+    """Raises CutByGateway."""
+    if refusal := search_refusal(call, shown):
+        raise CutByGateway(refusal)
+
+
+def search_refusal(call: ProxyCall, shown: ResponseSummary) -> Refusal | None:
+    """Why a call whose response has shown these searches may not go on."""
+    # Searches without queries, whose number is unknown, were one at least.
+    searches = sum(1 if count is None else count for count in shown.billed_units.values())
+    refusals = (too_many_searches(account, searches) for account in call.accounts)
+    return next((refusal for refusal in refusals if refusal), None)
 
 
 def with_spend_limit(call: ProxyCall, meter: Meter) -> Meter:

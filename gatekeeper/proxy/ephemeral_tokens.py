@@ -6,9 +6,9 @@ from gatekeeper.gemini.sessions import CreatedToken, created_token
 from gatekeeper.keys.sessions import EphemeralToken, TooManySessions
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.error_response import NextChunk
 from gatekeeper.proxy.failures import Refused
 from gatekeeper.proxy.relay import Relay, UpstreamRequest
+from gatekeeper.proxy.upstream_response import NextChunk
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientStream
 from gatekeeper.upstream.connection import ResponseHead

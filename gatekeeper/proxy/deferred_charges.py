@@ -1,12 +1,23 @@
-"""Charges that are not in the answer: what a call leaves to be charged later, how its row is completed, and
-the storage of cached contents."""
+"""Charges that are not in a call's response: which calls leave one (batches, videos, interactions that go on
+in the background, cached contents), how the call's row is completed once it is known, and the storage of
+cached contents.
+"""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_STORAGE_ACTION
+from gatekeeper.gemini.actions import (
+    BATCHES,
+    CACHE_CREATE,
+    CACHE_STORAGE_ACTION,
+    INTERACTIONS,
+    OPENAI_BATCH,
+    VIDEO_ACTIONS,
+)
 from gatekeeper.gemini.billed_resources import CachedContent
+from gatekeeper.gemini.billed_units import DEFAULT_VIDEOS
+from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.keys.journal_consumer import charge_of, correction, ended_at
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
@@ -14,15 +25,9 @@ from gatekeeper.ledger.call import Amendment, CallRecord, Outcome, PendingCharge
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.cost_notes import GIVEN_UP, with_budget_note
-from gatekeeper.proxy.cache_storage import (
-    UNKNOWN_TOKENS_NOTE,
-    is_due,
-    is_stored,
-    storage_begun,
-    storage_rows,
-)
-from gatekeeper.proxy.pending_results import CacheMeter, ResultMeter
+from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING, with_budget_note
+from gatekeeper.proxy.cache_storage import UNKNOWN_TOKENS_NOTE, is_due, is_stored, storage_begun, storage_rows
+from gatekeeper.proxy.tee_meters import CacheMeter, ResultMeter
 from gatekeeper.times import DAY
 
 RETENTION_DAYS = 60  # Google deletes the result of a batch after a few days
@@ -31,7 +36,40 @@ DELETED = "it was deleted before its result was seen"
 TOO_MANY = "too many charges are pending"
 
 
-class ChargeCompletion:
+IN_PROGRESS = "in_progress"
+"""The status of an interaction that goes on."""
+
+
+def pending_charge(call: CallRecord, request_summary: RequestSummary) -> PendingCharge | None:
+    """What will tell the cost of a call that has just ended, if it is told later. `request_summary` is what
+    the request's body names."""
+    made = call.resource
+    # Also if the client has left by the time that it was made.
+    if call.outcome not in (Outcome.OK, Outcome.CLIENT_DISCONNECTED) or made is None:
+        return None
+    if call.action in INTERACTIONS:
+        # One that was not in the background ends with its response: it is charged by what was seen of that.
+        if call.outcome is not Outcome.OK or call.finish_reason != IN_PROGRESS:
+            return None
+        is_awaited = made.startswith("interactions/")
+    elif call.action in BATCHES or call.action == OPENAI_BATCH:
+        is_awaited = made.startswith("batches/")
+    else:
+        is_awaited = call.action in VIDEO_ACTIONS and ("operations/" in made or made.startswith("videos/"))
+    if not is_awaited:
+        return None
+    videos = None
+    if call.action in VIDEO_ACTIONS and request_summary.media.understood:
+        videos = request_summary.media.samples or DEFAULT_VIDEOS
+    return PendingCharge(begun_by=call.id, resource=made, videos=videos)
+
+
+def pending_note(resource: str) -> str:
+    """The note to a call whose charge is pending."""
+    return f"{PENDING} {resource} will tell it"
+
+
+class DeferredCharges:
     """The pending charges of one gateway. All of it is synchronous: no other call sees half of a change."""
 
     def __init__(

@@ -1,0 +1,123 @@
+"""Meters that feed a reader beside the response's own meter: of a result, a cached content, created names."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from gatekeeper.gemini.billed_resources import CachedContent, read_cached_content
+from gatekeeper.gemini.created_names import CreatedNames
+from gatekeeper.gemini.inline_data import InlineDataTruncator
+from gatekeeper.gemini.meter_layers import GzipMeter, Meter, OuterMeter
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.ledger.call import CallRecord
+
+MAX_DOCUMENT_BYTES = 2**20
+"""Of a document that is kept, without long base64."""
+
+
+class BodyReader(Protocol):
+    def feed(self, chunk: bytes) -> None: ...
+
+
+class ResultReader(BodyReader, Protocol):
+    def finish(self) -> CallRecord | None:
+        """The row as it is from now on; None if nothing new is known. To be called once, at the body's end:
+        it takes what is left of free allowances."""
+        ...
+
+    def discard(self) -> None:
+        """Frees what was buffered of a body that has not come to its end. In place of `finish`."""
+        ...
+
+
+class TeeMeter(OuterMeter):
+    """Feeds a reader beside the response's own meter."""
+
+    def __init__(self, meter: Meter, reader: BodyReader, *, is_gzip: bool) -> None:
+        super().__init__(meter)
+        self._sink: Meter = GzipMeter(_ReaderMeter(reader)) if is_gzip else _ReaderMeter(reader)
+
+    def feed(self, chunk: bytes) -> None:
+        self._meter.feed(chunk)
+        self._sink.feed(chunk)
+
+    def is_whole(self) -> bool:
+        """Whether the reader got all. Once, at the end."""
+        return self._sink.finish().complete
+
+
+class ResultMeter(TeeMeter):
+    """Also reads what a pending charge waits for."""
+
+    def __init__(self, meter: Meter, reader: ResultReader, *, is_gzip: bool) -> None:
+        super().__init__(meter, reader, is_gzip=is_gzip)
+        self._reader = reader
+
+    def result(self, *, is_complete: bool) -> CallRecord | None:
+        """The row as it is from now on; None if nothing new is known. Once, at the response's end, whether it
+        is complete or not."""
+        if self.is_whole() and is_complete:
+            return self._reader.finish()
+        self._reader.discard()
+        return None
+
+
+class CacheMeter(TeeMeter):
+    """Also reads the cached content that the response is."""
+
+    def __init__(self, meter: Meter, *, is_gzip: bool) -> None:
+        self._document = Document()
+        super().__init__(meter, self._document, is_gzip=is_gzip)
+
+    def content(self) -> CachedContent | None:
+        """Once, at the end."""
+        return read_cached_content(bytes(self._document.text)) if self.is_whole() else None
+
+
+class CreatedNamesMeter(TeeMeter):
+    """Also finds what an answer says was made by something else."""
+
+    def __init__(self, meter: Meter, *, is_gzip: bool) -> None:
+        self._found = CreatedNames()
+        super().__init__(meter, self._found, is_gzip=is_gzip)
+
+    @property
+    def summary(self) -> ResponseSummary:
+        return self._with_found(super().summary)
+
+    def finish(self) -> ResponseSummary:
+        return self._with_found(super().finish())
+
+    def _with_found(self, summary: ResponseSummary) -> ResponseSummary:
+        names = self._found.names
+        return msgspec.structs.replace(summary, found=(*summary.found, *names)) if names else summary
+
+
+class Document:
+    """Keeps a JSON document, if it is not too long."""
+
+    def __init__(self) -> None:
+        self._truncator = InlineDataTruncator()
+        self.text = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        # A document that is longer is cut, and so no JSON: it tells nothing.
+        if len(self.text) <= MAX_DOCUMENT_BYTES:
+            self.text += self._truncator.feed(chunk)
+
+
+class _ReaderMeter:
+    summary = ResponseSummary(complete=True)
+    delimiters = None
+    body_bytes = 0
+
+    def __init__(self, reader: BodyReader) -> None:
+        self._reader = reader
+
+    def feed(self, chunk: bytes) -> None:
+        self._reader.feed(chunk)
+
+    def finish(self) -> ResponseSummary:
+        return self.summary
