@@ -108,20 +108,21 @@ def _size(value: str) -> int | None:
 class PageRequest(NamedTuple):
     """A page to ask for: where it begins, and how many items; None: Google's own page size."""
 
-    place: str
+    cursor: str
     size: int | None
 
 
 class FilteredPage:
     """The client's page, as it is filled. `next_request` is what to ask Google for next, None once it is
-    complete; then `items` are on it, and `place` is where the next one begins (None: there is no more)."""
+    complete; then `items` are on it, and `next_cursor` is where the next one begins (None: there is no
+    more)."""
 
     def __init__(
-        self, place: str, size: int | None, collection: str, *, items_are_positions: bool = False
+        self, cursor: str, size: int | None, collection: str, *, items_are_positions: bool = False
     ) -> None:
-        self.next_request: PageRequest | None = PageRequest(place, size)
+        self.next_request: PageRequest | None = PageRequest(cursor, size)
         self.items: list[Item] = []
-        self.place: str | None = None
+        self.next_cursor: str | None = None
         # None: of a list that is not known, and that no size is asked of.
         self._full_size = max(size or 0, FULL_PAGES.get(collection, size and FULL_PAGE) or 0) or None
         self._wanted = size or 0
@@ -129,8 +130,8 @@ class FilteredPage:
         self._is_cut = False
 
     def take(self, page: ListPage, is_own: Sequence[bool], following: str | None) -> None:
-        """Takes the page that was asked for: of its items, the key's own. `following` is the place behind it,
-        if there is more."""
+        """Takes the page that was asked for: of its items, the key's own. `following` is the cursor behind
+        it, if there is more."""
         if (asked := self.next_request) is None:
             return
         own = [number for number, is_key_s in enumerate(is_own) if is_key_s]
@@ -146,31 +147,31 @@ class FilteredPage:
             self._finish(self.items[-1].id)
         elif room and not self._is_cut:
             # As far as the last item that there is room for, those of others before it included.
-            self.next_request, self._is_cut = PageRequest(asked.place, own[room - 1] + 1), True
+            self.next_request, self._is_cut = PageRequest(asked.cursor, own[room - 1] + 1), True
         elif self.items:
             # There is more, from this page on: what was looked for, or the page is larger than asked.
-            self._finish(asked.place)
+            self._finish(asked.cursor)
         else:
             self._keep(page, own)
             self._finish(following)
 
-    def go_on(self, place: str | None) -> None:
-        """Asks for the page at this place next; at None the list has come to its end."""
+    def go_on(self, cursor: str | None) -> None:
+        """Asks for the page at this cursor next; at None the list has come to its end."""
         # The page was asked for once more only to end where there is room: what is behind it is the client's
         # next.
-        if place is None or (self._is_cut and self.items):
-            self._finish(place)
+        if cursor is None or (self._is_cut and self.items):
+            self._finish(cursor)
         else:
             self._is_cut = False
-            self.next_request = PageRequest(place, self._full_size)
+            self.next_request = PageRequest(cursor, self._full_size)
 
     def stop(self) -> None:
         """Ends the page before the next one is asked for: the client continues there."""
         if self.next_request is not None:
-            self._finish(self.next_request.place)
+            self._finish(self.next_request.cursor)
 
     def _keep(self, page: ListPage, numbers: list[int]) -> None:
         self.items += [page.items[number] for number in numbers]
 
-    def _finish(self, place: str | None) -> None:
-        self.next_request, self.place = None, place
+    def _finish(self, cursor: str | None) -> None:
+        self.next_request, self.next_cursor = None, cursor

@@ -12,6 +12,7 @@ from time import time_ns
 from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import CACHE_UPDATE, PRICED_ACTIONS
+from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.request_parser import UnreadRequest
 from gatekeeper.gemini.request_summary import OVERLAP, ReferenceScan, RequestSummary, references
 from gatekeeper.keys import admission
@@ -51,6 +52,17 @@ def request_refusal(call: ProxyCall) -> Refusal | None:
     if route.rejection:
         return Refusal(Reason.BAD_REQUEST, f"Not relayed: {route.rejection}.")
     return None
+
+
+def override_refusal(call: ProxyCall) -> Refusal | None:
+    """The refusal of a key's request that Google might take for one of another method: a list would not be
+    filtered. (On a route with a cost it is refused to all.)"""
+    if call.key is None or call.route.billable:
+        return None
+    risks = (query_risk(call.credential.query), header_risk(call.fields.keys(), b""))
+    if not any(risk and risk.overrides_method for risk in risks):
+        return None
+    return Refusal(Reason.BAD_REQUEST, "Not relayed: a method override. Send the request by its own method.")
 
 
 # By the body

@@ -11,7 +11,7 @@ import zlib
 
 import trio
 
-from gatekeeper.gemini.evasion import header_risk, query_risk
+from gatekeeper.gemini.evasion import header_risk
 from gatekeeper.gemini.list_paging import BadListQuery, FilteredPage, ListQuery, PageRequest, parse_list_query
 from gatekeeper.gemini.resource_list import (
     Item,
@@ -27,7 +27,7 @@ from gatekeeper.http_fields import Headers
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.failures import CallFailed, ClientGone, GoogleKeyRefused, Refused, UpstreamBroken
-from gatekeeper.proxy.list_places import ListPlaces, Place
+from gatekeeper.proxy.list_cursor import ListCursor, ListCursors
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.upstream_response import GZIP, NextChunk
 from gatekeeper.refusals import Reason, Refusal
@@ -79,17 +79,6 @@ def read_list_query(call: ProxyCall, kind: ListKind) -> ListQuery:
         raise not_filterable(str(error)) from None
 
 
-def override_refusal(call: ProxyCall) -> Refusal | None:
-    """The refusal of a key's request that Google might take for one of another method: a list would not be
-    filtered. (On a route with a cost it is refused to all.)"""
-    if call.key is None or call.route.billable:
-        return None
-    risks = (query_risk(call.credential.query), header_risk(call.fields.keys(), b""))
-    if not any(risk and risk.overrides_method for risk in risks):
-        return None
-    return Refusal(Reason.BAD_REQUEST, "Not relayed: a method override. Send the request by its own method.")
-
-
 class FilteredListRelay(Relay):
     """Asks for page after page by the way of all requests, `send_buffered`, and answers at the end."""
 
@@ -98,10 +87,10 @@ class FilteredListRelay(Relay):
         self.kind, self.key = kind, call.key
         self.owners = call.context.owners
         scope = (str(call.row.key_id), str(call.row.action), f"{call.route.model}", f"{call.route.resource}")
-        self.places = ListPlaces(call.row, call.google_key, call.context.page_tokens, scope)
+        self.cursors = ListCursors(call.row, call.google_key, call.context.page_tokens, scope)
         self.query = read_list_query(call, kind)
         self.filtered = FilteredPage(
-            self.places.beginning, self.query.size, kind.collection, items_are_positions=kind.is_openai
+            self.cursors.beginning, self.query.size, kind.collection, items_are_positions=kind.is_openai
         )
         self.first_head: ResponseHead | None = None
         self.form: ListPage | None = None  # in whose form the answer is written
@@ -111,27 +100,32 @@ class FilteredListRelay(Relay):
     async def run(self) -> None:
         self.call.record_begin()  # the list may be asked for where its page begins
         if self.query.token is not None:
-            self.filtered.next_request = PageRequest(await self.place_of(self.query.token), self.query.size)
+            self.filtered.next_request = PageRequest(await self.cursor_of(self.query.token), self.query.size)
         await super().run()
 
     @property
-    def place(self) -> str:
-        """Where the page is that is asked for."""
-        return self.filtered.next_request.place if self.filtered.next_request else self.places.beginning
+    def cursor(self) -> str:
+        """Where the page begins that is asked for."""
+        return self.filtered.next_request.cursor if self.filtered.next_request else self.cursors.beginning
 
-    async def place_of(self, token: str) -> str:
+    @property
+    def page_token(self) -> str:
+        """Google's, of that page."""
+        return ListCursor.of(self.cursor).token
+
+    async def cursor_of(self, token: str) -> str:
         """Where the client goes on. Raises Refused."""
         if self.kind.is_openai:
             name = position_name(token, self.kind)
             await self.prepare([name] if name else [])
             if name is None or not self.owners.may_see(self.key, name):
                 raise Refused(Refusal(Reason.NOT_FOUND, "`after` names nothing in this list."))
-            return self.places.of_item(name, token)
-        place = self.places.unsealed(token)
-        if place is None:
+            return self.cursors.of_item(name, token)
+        cursor = self.cursors.unsealed(token)
+        if cursor is None:
             why = "The page token was not given to this key for this list. Begin with the first page again."
             raise Refused(Refusal(Reason.BAD_REQUEST, why))
-        return place
+        return cursor
 
     # Upstream
 
@@ -154,11 +148,11 @@ class FilteredListRelay(Relay):
         await self.answer()
 
     async def ask_for_page(self) -> None:
-        self.places.go_to(self.place)
+        self.cursors.go_to(self.cursor)
         try:
             await super().send_buffered()
         except GoogleKeyRefused:
-            following = self.places.after(self.place, None)
+            following = self.cursors.after(self.cursor, None)
             if following is None and self.form is None:
                 raise
             # What is in that project nobody can use: the operator was told.
@@ -172,7 +166,7 @@ class FilteredListRelay(Relay):
     def target(self) -> bytes:
         is_snake_case = self.form is not None and self.form.is_snake_case
         size = self.filtered.next_request and self.filtered.next_request.size
-        query = self.query.at(size, Place.of(self.place).token or None, snake_case=is_snake_case)
+        query = self.query.at(size, self.page_token or None, snake_case=is_snake_case)
         return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
 
     def request(self) -> UpstreamRequest:
@@ -189,7 +183,7 @@ class FilteredListRelay(Relay):
             self.filtered.stop()
         else:
             self.is_passed_on = True
-            await super().forward(head, first and without_token(first, Place.of(self.place).token), source)
+            await super().forward(head, first and without_token(first, self.page_token), source)
 
     async def read_body(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> bytes:
         """Raises CallFailed."""
@@ -217,7 +211,7 @@ class FilteredListRelay(Relay):
             raise self.unreadable(str(error)) from None
         await self.prepare([item.name for item in page.items])
         own = [self.is_own(item) for item in page.items]
-        self.filtered.take(page, own, self.places.after(self.place, page.next_token))
+        self.filtered.take(page, own, self.cursors.after(self.cursor, page.next_token))
         self.first_head = self.first_head or head
         # A page without items does not tell how the member is called that has them.
         if self.form is None or (self.form.member is None and page.member is not None):
@@ -226,8 +220,8 @@ class FilteredListRelay(Relay):
     def is_own(self, item: Item) -> bool:
         """Whether the key sees an item where it is listed."""
         if item.is_googles:
-            return self.places.is_first(self.place)
-        return self.owners.may_see(self.key, item.name) and self.places.has(self.place, item.name)
+            return self.cursors.is_first(self.cursor)
+        return self.owners.may_see(self.key, item.name) and self.cursors.has(self.cursor, item.name)
 
     async def prepare(self, names: list[str]) -> None:
         """Raises Refused."""
@@ -251,10 +245,11 @@ class FilteredListRelay(Relay):
     async def answer(self) -> None:
         """Raises CallFailed and ClientDisconnected."""
         call, page, form = self.call, self.filtered, self.form
-        if form is None or self.first_head is None or (self.kind.is_openai and page.place and not page.items):
-            # In OpenAI's form a page without items cannot be continued.
+        # In OpenAI's form a page without items cannot be continued.
+        is_stuck = self.kind.is_openai and page.next_cursor and not page.items
+        if form is None or self.first_head is None or is_stuck:
             raise self.unreadable("none of its first items are your key's")
-        token = None if page.place is None else self.places.sealed(page.place)
+        token = None if page.next_cursor is None else self.cursors.sealed(page.next_cursor)
         text = write_page(form, page.items, self.kind, token)
         headers: Headers = [field for field in self.first_head.headers if field[0] not in OF_GOOGLES_BYTES]
         headers.append((b"content-length", b"%d" % len(text)))

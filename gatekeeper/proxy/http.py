@@ -10,11 +10,12 @@ from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.errors import error_body, error_event, error_headers
 from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.sessions import Session
+from gatekeeper.proxy.admission import override_refusal
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.cors import preflight_headers
 from gatekeeper.proxy.ephemeral_tokens import TOKEN_ACTION, TokenRelay
 from gatekeeper.proxy.failures import CutByGateway, Refused
-from gatekeeper.proxy.filtered_list import FilteredListRelay, filtered_kind, override_refusal
+from gatekeeper.proxy.filtered_list import FilteredListRelay, filtered_kind
 from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, first_value
 from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.proxy.relay import Relay

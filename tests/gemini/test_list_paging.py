@@ -41,8 +41,8 @@ class Upstream:
             size = DEFAULT_SIZE
         elif self.sizes == "coerced":
             size = min(size, 3)
-        start = int(ask.place or 0)
-        if self.positions and ask.place:
+        start = int(ask.cursor or 0)
+        if self.positions and ask.cursor:
             start += 1
         there = [(at, name) for at, name in enumerate(self.names) if at >= start and name is not None]
         items = tuple(Item(name, str(at), b"{}") for at, name in there[:size])
@@ -75,8 +75,8 @@ def pages(
         yield [item.name for item in filtered.items]
         place = (
             filtered.items[-1].id
-            if upstream.positions and filtered.place and filtered.items
-            else filtered.place
+            if upstream.positions and filtered.next_cursor and filtered.items
+            else filtered.next_cursor
         )
         if place is None:
             return
@@ -160,7 +160,7 @@ def test_further_pages_are_as_large_as_a_list_allows(
 
 def test_a_page_of_the_clients_size_is_asked_for_first() -> None:
     upstream = Upstream(["own0", "own1", "own2"])
-    assert filled(upstream, "", 2).place == "2"
+    assert filled(upstream, "", 2).next_cursor == "2"
     assert upstream.asked == [PageRequest("", 2), PageRequest("2", 20)]
 
 
@@ -182,6 +182,6 @@ def test_a_page_that_was_cut_and_has_lost_its_items_goes_on() -> None:
 def test_stopping_twice_changes_nothing() -> None:
     filtered = filled(Upstream(["own0", "other1"]), "", 1)
     filtered.stop()
-    assert (filtered.place, len(filtered.items)) == (None, 1)
+    assert (filtered.next_cursor, len(filtered.items)) == (None, 1)
     filtered.take(Upstream([]).page(PageRequest("", 1)), [], None)
     assert len(filtered.items) == 1

@@ -14,8 +14,8 @@ from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.call_google_key import CallGoogleKey
 
 
-class Place(NamedTuple):
-    """`token` is Google's; empty at the beginning of the project's list."""
+class ListCursor(NamedTuple):
+    """Where a list goes on. `token` is Google's; empty at the beginning of the project's list."""
 
     project: str
     token: str
@@ -26,13 +26,13 @@ class Place(NamedTuple):
         return "\0".join(self)
 
     @classmethod
-    def of(cls, text: str) -> Place:
+    def of(cls, text: str) -> ListCursor:
         project, _, token = text.partition("\0")
         return cls(project, token)
 
 
-class ListPlaces:
-    """The places of one list, as texts. `scope` is what a client's token may be used for: the key's id, the
+class ListCursors:
+    """The cursors of one list, as texts. `scope` is what a client's token may be used for: the key's id, the
     list."""
 
     def __init__(
@@ -44,43 +44,43 @@ class ListPlaces:
 
     @property
     def beginning(self) -> str:
-        return Place(self._projects[0], "").text
+        return ListCursor(self._projects[0], "").text
 
     def of_item(self, name: str, position: str) -> str:
         """Behind an item of OpenAI's form."""
         project = self._keys.project_of(name)
-        return Place(project if project in self._projects else self._projects[0], position).text
+        return ListCursor(project if project in self._projects else self._projects[0], position).text
 
-    def sealed(self, place: str) -> str:
+    def sealed(self, cursor: str) -> str:
         """The client's token."""
-        return self._tokens.seal(place, *self._scope)
+        return self._tokens.seal(cursor, *self._scope)
 
     def unsealed(self, token: str) -> str | None:
         """None for a token that was not given to this key for this list, or whose project is gone."""
-        place = self._tokens.unseal(token, *self._scope)
-        return place if place is not None and Place.of(place).project in self._projects else None
+        cursor = self._tokens.unseal(token, *self._scope)
+        return cursor if cursor is not None and ListCursor.of(cursor).project in self._projects else None
 
-    def after(self, place: str, token: str | None) -> str | None:
-        """Behind the page that is at the place, and has this token of Google's: in the next project where it
+    def after(self, cursor: str, token: str | None) -> str | None:
+        """Behind the page that is at the cursor, and has this token of Google's: in the next project where it
         has none; None behind the last one."""
-        project = Place.of(place).project
+        project = ListCursor.of(cursor).project
         if token is not None:
-            return Place(project, token).text
-        following = self._projects[self._projects.index(project) + 1 :]
-        return Place(following[0], "").text if following else None
+            return ListCursor(project, token).text
+        later = self._projects[self._projects.index(project) + 1 :]
+        return ListCursor(later[0], "").text if later else None
 
-    def is_first(self, place: str) -> bool:
+    def is_first(self, cursor: str) -> bool:
         """Whether it is in the first project: what is the same in all is listed there."""
-        return Place.of(place).project == self._projects[0]
+        return ListCursor.of(cursor).project == self._projects[0]
 
-    def has(self, place: str, name: str) -> bool:
-        """Whether a resource that is listed at the place counts there."""
+    def has(self, cursor: str, name: str) -> bool:
+        """Whether a resource that is listed at the cursor counts there."""
         if len(self._projects) == 1:
             return True
         project = self._keys.project_of(name)
         # One whose project has no key any more, or is not known, would be in no list at all.
-        return project == Place.of(place).project or project not in self._projects
+        return project == ListCursor.of(cursor).project or project not in self._projects
 
-    def go_to(self, place: str) -> None:
-        """Takes a Google key of the place's project. Raises Refused."""
-        self._keys.go_to(self._row, Place.of(place).project)
+    def go_to(self, cursor: str) -> None:
+        """Takes a Google key of the cursor's project. Raises Refused."""
+        self._keys.go_to(self._row, ListCursor.of(cursor).project)
