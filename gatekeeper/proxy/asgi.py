@@ -89,7 +89,7 @@ class Proxy:
             await trio.sleep(SWEEP_SECONDS)
             now = trio.current_time()
             calls = tuple(self.open_calls)
-            asked = is_detachable(calls)
+            asked = possibly_disconnected(calls)
             for call in calls:
                 # A call that goes on without its client is asked each time: it has bounds of its own
                 # (`UpstreamExchange.continues`).
@@ -122,7 +122,7 @@ class Proxy:
             call.end(CutByGateway(draining_refusal()))
 
 
-def is_detachable(calls: Iterable[ProxyCall]) -> set[ProxyCall]:
+def possibly_disconnected(calls: Iterable[ProxyCall]) -> set[ProxyCall]:
     """Those whose client may have disconnected: thousands of sockets are polled at once for the few that
     have."""
     polled: dict[int, ProxyCall] = {}

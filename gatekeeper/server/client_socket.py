@@ -1,5 +1,5 @@
 """The socket of one client connection: read and written without waiting where that is possible, polled for
-whether the client is still there, all of it plain or with TLS."""
+whether the client is still there, all of it cleartext or TLS."""
 
 from __future__ import annotations
 

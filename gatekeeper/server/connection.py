@@ -38,12 +38,12 @@ INCOMPLETE_STATES = (h11.SEND_RESPONSE, h11.SEND_BODY, h11.ERROR)  # of the resp
 
 
 class ClientConnection(ClientSocket):
-    """A connection that ends when its client disconnects. Plain requests to the inline application never pass
-    Hypercorn's protocol."""
+    """A connection that ends when its client disconnects. Simple requests to the inline application never
+    pass Hypercorn's protocol."""
 
     idle_since = math.inf  # on trio's clock; infinite while a request runs
-    http: Http1 | None = None  # made for the first request that is not a plain one
-    exchange: SimpleExchange | None = None  # the last request, if it was a plain one
+    http: Http1 | None = None  # made for the first request that is not a simple one
+    exchange: SimpleExchange | None = None  # the last request, if it was a simple one
     closing = False  # the response to the last request was sent, or broken off
 
     def __init__(
@@ -87,8 +87,8 @@ class ClientConnection(ClientSocket):
             self.http = None
 
     async def _serve_simple(self) -> bytes:
-        """Serves plain requests until another one comes, of which it returns the beginning, or the client has
-        disconnected."""
+        """Serves simple requests until another one comes, of which it returns the beginning, or the client
+        has disconnected."""
         surplus, other = b"", b""
         try:
             with self.read_scope:
@@ -150,7 +150,7 @@ class ClientConnection(ClientSocket):
         )
 
     def _begin_simple(self, data: bytes) -> tuple[SimpleExchange, Scope] | None:
-        """The plain request to the inline application that `data` begins with, if it does. Its body is only
+        """The simple request to the inline application that `data` begins with, if it does. Its body is only
         in the exchange, which does not keep it: a stream would hold its prompt to the end."""
         request = self.simple_requests and self.simple_requests.parse(data)
         if request is None:
@@ -161,7 +161,7 @@ class ClientConnection(ClientSocket):
         return exchange, http_scope(request.method, request.target, request.headers, *peers, state)
 
     async def _process(self, http: Http1, data: bytes) -> bytes:
-        """Runs a plain request, and returns what was received of the next one; everything else is for
+        """Runs a simple request, and returns what was received of the next one; everything else is for
         Hypercorn's protocol."""
         if http.is_idle and (begun := self._begin_simple(data)) is not None:
             return await self._run_simple(*begun)

@@ -1,9 +1,9 @@
-"""Plain requests and the responses to them, without h11: parsed by llhttp, bodies counted, responses framed.
+"""Simple requests and the responses to them, without h11: parsed by llhttp, bodies counted, responses framed.
 
-No I/O but by the `read` and `write` that an exchange is given. Only what every server reads alike is plain:
+No I/O but by the `read` and `write` that an exchange is given. Only what every server reads alike is simple:
 HTTP/1.1, a whole head in one read, at most a `Content-Length`, no upgrade, no expectation. h11 with this
 package's own checks decides about everything else, so that no request is accepted here that would be refused
-there; for a plain one llhttp takes an eighth of its time.
+there; for a simple one llhttp takes an eighth of its time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEAD_END = b"\r\n\r\n"
 # HEAD has a response without a body, and CONNECT and TRACE are refused.
 METHODS = rb"(?:GET|POST|PUT|PATCH|DELETE|OPTIONS)"
 # A chunked body (RFC 9112 §7.1), a client that waits for 100 (RFC 9110 §10.1.1), another protocol.
-NOT_PLAIN = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
+NOT_SIMPLE = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 # Of two, one server may take the first and the next one the last: request smuggling (RFC 9112 §3.2, §6.3,
 # §11.2).
 ONCE = (b"host", b"content-length", b"connection")
@@ -64,10 +64,10 @@ class HeaderReader:
         self.fields.append((name.lower(), value.rstrip(b" \t")))
 
     def body_length(self) -> int | None:
-        """Bytes of the body; None where the fields are not those of a plain request."""
+        """Bytes of the body; None where the fields are not those of a simple request."""
         first = dict(self.fields)
         host = first.get(b"host")
-        if host is None or not HOST.fullmatch(host) or not NOT_PLAIN.isdisjoint(first):
+        if host is None or not HOST.fullmatch(host) or not NOT_SIMPLE.isdisjoint(first):
             return None
         # Counting is for the few heads in which any name comes twice.
         if len(first) < len(self.fields):
@@ -81,8 +81,8 @@ class HeaderReader:
 
 
 class SimpleRequests:
-    """Parses plain requests whose target begins with one of `prefixes`, and whose head has at most `max_head`
-    bytes."""
+    """Parses simple requests whose target begins with one of `prefixes`, and whose head has at most
+    `max_head` bytes."""
 
     def __init__(self, prefixes: tuple[bytes, ...], max_head: int) -> None:
         starts = b"|".join(map(re.escape, prefixes))
@@ -91,7 +91,7 @@ class SimpleRequests:
         self._max_head = max_head
 
     def parse(self, received: bytes) -> SimpleRequest | None:
-        """The request with which `received` begins; None if it is not a plain one, or is malformed."""
+        """The request with which `received` begins; None if it is not a simple one, or is malformed."""
         if (line := self._line.match(received)) is None:
             return None
         end = received.find(HEAD_END) + len(HEAD_END)
@@ -155,7 +155,7 @@ def encode_head(status: int, headers: Iterable[tuple[bytes, bytes]], reason: byt
 
 
 class SimpleExchange:
-    """One plain request and its response. `unread`: bytes of the request's body that were not received yet;
+    """One simple request and its response. `unread`: bytes of the request's body that were not received yet;
     `surplus`: what came behind it, of the next request; `closing_headers`: of a response after which the
     connection is closed."""
 

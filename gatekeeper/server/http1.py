@@ -1,13 +1,13 @@
 """HTTP/1.1 by Hypercorn's protocol, WebSockets by `websocket`; HTTP/2 is refused.
 
-Hypercorn 0.18 speaks HTTP/2 on a plain port to any client, and buffers whatever that does not read (50
+Hypercorn 0.18 speaks HTTP/2 on a cleartext port to any client, and buffers whatever that does not read (50
 streams took 870 MB). So an upgrade is ignored, as RFC 9110 §7.8 allows, and HTTP/2 is answered by GOAWAY.
 
 It answers a malformed request with an empty 400, which carries no error body for SDKs and is not recorded in
 the ledger. Here the application makes the response.
 
 It starts a task with a queue for each request. WebSockets, and requests below a prefix of an `InlineApp`,
-run in the connection's own task instead: a unary call costs an eighth less, and is read on demand. The plain
+run in the connection's own task instead: a unary call costs an eighth less, and is read on demand. The simple
 ones of these do not even pass h11 (see `exchange`).
 """
 

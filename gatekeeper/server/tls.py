@@ -1,8 +1,9 @@
 """TLS of client connections, with the module `ssl` between two memory buffers.
 
-Why not `trio.SSLStream`: a piece of a response is encrypted and written in one go, as on a plain connection,
-without its lock and checkpoints, and the socket stays what is polled, half-closed and reset. What does not
-fit into the socket waits as ciphertext: `encrypt` must be called in the order in which its results are sent.
+Why not `trio.SSLStream`: a piece of a response is encrypted and written in one go, as on a cleartext
+connection, without its lock and checkpoints, and the socket stays what is polled, half-closed and reset. What
+does not fit into the socket waits as ciphertext: `encrypt` must be called in the order in which its results
+are sent.
 """
 
 from __future__ import annotations

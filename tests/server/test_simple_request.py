@@ -1,4 +1,4 @@
-"""Plain requests: what is taken for one is what h11 reads, with all the checks that go with it."""
+"""Simple requests: what is taken for one is what h11 reads, with all the checks that go with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatekeeper.server.exchange import FramingError, SimpleExchange, SimpleReque
 from gatekeeper.server.request_validation import StrictBuffer, request_error
 
 MAX_HEAD = 16 * 1024
-PLAIN = SimpleRequests((b"/gemini", b"/key/"), MAX_HEAD)
+SIMPLE = SimpleRequests((b"/gemini", b"/key/"), MAX_HEAD)
 HEAD = b"POST /gemini/v1beta/models HTTP/1.1\r\nHost: x\r\n"
 
 # Of what requests are made, right and nearly right. A request is some of these, one behind the other.
@@ -76,30 +76,30 @@ def by_h11(received: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]] | 
 def test_each_line_is_read_as_by_h11(line: bytes) -> None:
     for field in FIELDS:
         for received in (line + b"Host: x\r\n" + field + b"\r\n", line + field + b"\r\n"):
-            plain = PLAIN.parse(received)
-            assert plain is None or by_h11(received) == plain[:3]
+            simple = SIMPLE.parse(received)
+            assert simple is None or by_h11(received) == simple[:3]
 
 
 @given(st.sampled_from(LINES), SOME_FIELDS, st.sampled_from([b"\r\n", b"\n"]), st.binary(max_size=8))
 def test_what_is_plain_is_read_as_by_h11(line: bytes, fields: bytes, end: bytes, rest: bytes) -> None:
     received = line + fields + end + rest
-    plain = PLAIN.parse(received)
-    if plain is not None:
-        assert by_h11(received) == plain[:3]
-        assert plain.received == received.split(b"\r\n\r\n", 1)[1]
+    simple = SIMPLE.parse(received)
+    if simple is not None:
+        assert by_h11(received) == simple[:3]
+        assert simple.received == received.split(b"\r\n\r\n", 1)[1]
 
 
 @given(st.binary(max_size=3), st.integers(0, 80), st.booleans())
 def test_a_changed_byte_is_read_as_by_h11(piece: bytes, at: int, replaces: bool) -> None:
     received = HEAD + b"x-goog-api-key: k\r\nContent-Length: 0\r\n\r\n"
     received = received[:at] + piece + received[at + (len(piece) if replaces else 0) :]
-    plain = PLAIN.parse(received)
-    if plain is not None:
-        assert by_h11(received) == plain[:3]
+    simple = SIMPLE.parse(received)
+    if simple is not None:
+        assert by_h11(received) == simple[:3]
 
 
 @cases(
-    ("fields", "plain"),
+    ("fields", "simple"),
     [
         (b"", True),
         (b"content-length: 5\r\nconnection: Keep-Alive\r\naccept-encoding: gzip\r\n", True),
@@ -113,22 +113,22 @@ def test_a_changed_byte_is_read_as_by_h11(piece: bytes, at: int, replaces: bool)
         (b"tags: a\r\nTags: b\r\n", True),
     ],
 )
-def test_only_what_every_server_reads_alike_is_plain(fields: bytes, plain: bool) -> None:
-    assert (PLAIN.parse(HEAD + fields + b"\r\n") is not None) is plain
+def test_only_what_every_server_reads_alike_is_simple(fields: bytes, simple: bool) -> None:
+    assert (SIMPLE.parse(HEAD + fields + b"\r\n") is not None) is simple
 
 
 @cases("host", [b"", b"a_b.c-d~", b"%41%e4", b"xn--bcher-kva.example.:4000", b"[fe80::1%25eth0]:1", b"a;b=c"])
 def test_a_host_may_be_any_name_or_address(host: bytes) -> None:
     received = HEAD.replace(b"Host: x", b"Host: " + host) + b"\r\n"
-    plain = PLAIN.parse(received)
-    assert plain is not None
-    assert by_h11(received) == plain[:3]
+    simple = SIMPLE.parse(received)
+    assert simple is not None
+    assert by_h11(received) == simple[:3]
 
 
-def test_a_head_that_is_not_whole_is_not_plain() -> None:
+def test_a_head_that_is_not_whole_is_not_simple() -> None:
     whole = HEAD + b"a: b\r\n\r\n"
-    assert [PLAIN.parse(whole[:size]) for size in range(len(whole))] == [None] * len(whole)
-    assert PLAIN.parse(whole) == (
+    assert [SIMPLE.parse(whole[:size]) for size in range(len(whole))] == [None] * len(whole)
+    assert SIMPLE.parse(whole) == (
         b"POST", b"/gemini/v1beta/models", [(b"host", b"x"), (b"a", b"b")], 0, b"",
     )  # fmt: skip
 
