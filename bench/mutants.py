@@ -37,7 +37,7 @@ TARGETS = (
 )
 TESTS = (
     "tests/pricing",
-    "tests/gemini/test_token_counts.py",
+    "tests/gemini/test_json_values.py",
     "tests/gemini/test_growing_usage.py",
     "tests/gemini/test_usage.py",
     "tests/gemini/test_usage_notes.py",

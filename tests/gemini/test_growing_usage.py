@@ -7,7 +7,7 @@ import json
 import pytest
 from rig.cases import cases
 
-from gatekeeper.gemini.usage import growing_usage
+from gatekeeper.gemini.usage import MAX_USAGE_BYTES, growing_usage
 
 PLAIN = {"promptTokenCount": 1000, "candidatesTokenCount": 20, "totalTokenCount": 1020}
 THINKING = {**PLAIN, "thoughtsTokenCount": 5, "totalTokenCount": 1025}
@@ -34,7 +34,8 @@ def encoded(**members: object) -> bytes:
         ),
         pytest.param(encoded(**{**PLAIN, "promptTokenCount": -1}), None, id="a count that is none"),
         pytest.param(b"[]", None, id="a list"),
-        pytest.param(b"{" + b" " * 20_000 + b"}", None, id="too long"),
+        pytest.param(encoded(**PLAIN).ljust(MAX_USAGE_BYTES), 20, id="as long as one may be"),
+        pytest.param(encoded(**PLAIN).ljust(MAX_USAGE_BYTES + 1), None, id="too long"),
         pytest.param(encoded(prompt_tokens=1, completion_tokens=2, total_tokens=3), None, id="OpenAI's"),
     ],
 )
@@ -64,3 +65,10 @@ def test_whether_all_else_is_the_same(other: dict[str, object], is_same: bool) -
     assert one is not None
     assert another is not None
     assert (one.rest == another.rest) is is_same
+
+
+@cases(("usage", "thoughts"), [(PLAIN, None), (THINKING, 1)])
+def test_the_rest_tells_whether_there_were_thoughts(usage: dict[str, object], thoughts: int | None) -> None:
+    found = growing_usage(encoded(**usage))
+    assert found is not None
+    assert found.rest.thoughts_token_count == thoughts
