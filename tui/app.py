@@ -23,10 +23,10 @@ from tui.screens.audit_screen import AuditScreen
 from tui.screens.help_screen import HelpScreen
 from tui.screens.keys_screen import KeysScreen
 from tui.screens.logs_screen import LogsScreen
-from tui.screens.main_screen import MainScreen
 from tui.screens.overview_screen import OverviewScreen
 from tui.screens.palette import Command, Palette, recent_first
 from tui.screens.quote_dialog import QuoteDialog
+from tui.screens.screen import MainScreen
 from tui.screens.spend_screen import SpendScreen
 from tui.session import LIVE, OFFLINE, Connected, Disconnected, EventsReceived, Session
 from tui.terminal import ClipboardApp

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.audit_filter import FIELDS, AuditFilterError, parse
+from tui.audit import FIELDS, AuditFilterError, parse_filter
 from tui.screens.audit_screen import AuditScreen
 
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -249,15 +249,15 @@ VALUE = st.text(st.sampled_from("ab,.:-_ *äé"), min_size=1, max_size=8).filter
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUE))
 def test_every_filter_is_read_as_it_was_written(values):
     text = " ".join(f'{field}:"{value}"' for field, value in values.items())
-    request = parse(text)
+    request = parse_filter(text)
     assert {name: found for name in FIELDS if (found := getattr(request, name)) is not None} == values
 
 
 @given(st.text(max_size=20))
 def test_any_text_is_a_filter_or_an_error_that_points_into_it(text):
     with contextlib.suppress(AuditFilterError):
-        parse(text)
+        parse_filter(text)
         return
     with pytest.raises(AuditFilterError) as caught:
-        parse(text)
+        parse_filter(text)
     assert 1 <= (caught.value.problem.column or 0) <= len(text)

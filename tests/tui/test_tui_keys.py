@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.client.key_types import NewKey
 from tui import terminal
-from tui.screens.secret_dialog import save_secret
+from tui.screens.key_dialogs import save_secret
 
 SECRET = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
 MADE = {

@@ -8,7 +8,7 @@ from textual import events
 from textual.geometry import Size
 
 from gatekeeper.pricing.tariff import TIERS as KNOWN_TIERS
-from tui.quote_fields import TIERS, completion, read_number
+from tui.screens.quote_dialog import TIERS, completed_name, read_number
 
 CALL = {**SAMPLE["calls"][0], **SAMPLE["detail"]}
 MODELS = {
@@ -209,11 +209,11 @@ def test_numbers_are_read_or_left_for_the_gateway(text, number):
 
 def test_a_name_is_completed_to_the_first_that_goes_on(answers):
     names = ["gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite"]
-    assert completion("gem", names) == "gemini-2.5-pro"
-    assert completion("gemini-2.5-f", names) == "gemini-2.5-flash"
-    assert completion("gemini-2.5-flash-", names) == "gemini-2.5-flash-lite"
+    assert completed_name("gem", names) == "gemini-2.5-pro"
+    assert completed_name("gemini-2.5-f", names) == "gemini-2.5-flash"
+    assert completed_name("gemini-2.5-flash-", names) == "gemini-2.5-flash-lite"
     for text in ("", "gemini-2.5-flash", "llama"):
-        assert completion(text, names) is None
+        assert completed_name(text, names) is None
 
 
 def test_the_tiers_are_those_of_the_prices():

@@ -17,9 +17,9 @@ from gatekeeper.client.formats import pluralized
 from gatekeeper.client.key_text import key_columns, key_state
 from gatekeeper.client.key_types import Key
 from gatekeeper.client.spend import Spend, SpendRow
-from tui.spend.columns import change_share_cell, compared_columns, share_cell, spend_columns
 from tui.spend.periods import Interval
 from tui.spend.ranking import Line, Ranking
+from tui.spend.table import change_share_cell, compared_columns, share_cell, spend_columns
 from tui.spend.text import saved_text, sums
 from tui.terminal import lines
 from tui.widgets import filter_line

@@ -1,4 +1,4 @@
-"""The Audit screen: who changed what, from where, from what to what; newest first."""
+"""The Audit screen: who changed what, from where, and from what to what; and the page of one change."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError, BadRequest
 from gatekeeper.client.audit import AuditChange, AuditPage, changed_thing
 from gatekeeper.client.columns import TextRole
-from tui import audit_export
-from tui.audit_columns import audit_columns
-from tui.audit_filter import AuditFilterError, AuditRequest, parse, problem_at
+from tui import export_file
+from tui.audit import AuditFilterError, AuditRequest, audit_columns, entry_lines, parse_filter, problem_at
 from tui.export_file import suggested_name
-from tui.screens.audit_entry import AuditEntry
-from tui.screens.export_dialog import ExportDialog
-from tui.screens.main_screen import EmptyState, TableScreen
+from tui.screens.export_dialogs import ExportDialog
+from tui.screens.screen import DetailScreen, EmptyState, TableScreen
 from tui.session import Session, Tab
+from tui.terminal import lines
 from tui.widgets.filter_line import FilterLine, ShowCalls, ShowKeys, term
 from tui.widgets.rows import Rows, Table
 
@@ -145,7 +144,7 @@ class AuditScreen(TableScreen):
     @on(FilterLine.Applied)
     def _filter(self, message: FilterLine.Applied) -> None:
         try:
-            request = parse(message.text)
+            request = parse_filter(message.text)
         except AuditFilterError as error:
             self.filter_line.show_error(error.problem, str(error))
         else:
@@ -195,7 +194,7 @@ class AuditScreen(TableScreen):
 
     async def _export(self, path: Path) -> None:
         try:
-            count = await audit_export.export(self.session.client, self._request, path)
+            count = await export_file.export_changes(self.session.client, self._request, path)
         except ApiError as error:
             self.show_error(error)
         except FileExistsError:
@@ -207,3 +206,41 @@ class AuditScreen(TableScreen):
         else:
             counted = formats.pluralized(count, "change")
             self.show_status(f"✓ {counted} in {path}, readable by you only")
+
+
+class AuditEntry(DetailScreen):
+    """All of a change; it never changes, so nothing is loaded."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "copy", tooltip="copy the change as JSON"),
+        Binding("o", "key", "its key", tooltip="show the changed key among the keys"),
+        Binding("c", "calls", "its calls", tooltip="show the calls of the changed key"),
+        Binding("j", "scroll(1)", "down", show=False),
+        Binding("k", "scroll(-1)", "up", show=False),
+    ]
+
+    def __init__(self, session: Session, change: AuditChange) -> None:
+        super().__init__()
+        self._session = session
+        self._change = change
+
+    def first_text(self) -> Content:
+        return lines(entry_lines(self._change))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Only a key can be shown, and has calls."""
+        return action not in ("key", "calls") or self._change.token_id is not None
+
+    @work
+    async def action_copy(self) -> None:
+        text = msgspec.json.format(msgspec.json.encode(self._change)).decode()
+        copied = await self.app.copy(text)
+        self.show_status(f"✓ change {self._change.id} {copied}")
+
+    def action_key(self) -> None:
+        self.post_message(ShowKeys(changed_thing(self._change)))
+        self.dismiss()
+
+    def action_calls(self) -> None:
+        self.post_message(ShowCalls(term("key", self._change.token_id)))
+        self.dismiss()

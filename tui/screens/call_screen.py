@@ -15,9 +15,8 @@ from gatekeeper.client.call_text import call_text
 from gatekeeper.client.call_types import CallDetail
 from gatekeeper.client.columns import TextRole
 from gatekeeper.client.curl_text import curl_command
-from tui.quote_fields import texts_of
-from tui.screens.detail_screen import DetailScreen
-from tui.screens.quote_dialog import QuoteDialog
+from tui.screens.quote_dialog import QuoteDialog, texts_of
+from tui.screens.screen import DetailScreen
 from tui.session import Session
 from tui.terminal import lines, styled_text
 from tui.widgets.filter_line import ShowCalls, ShowKey, similar_calls_filter

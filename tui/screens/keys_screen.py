@@ -15,12 +15,10 @@ from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import GoogleKey
 from gatekeeper.client.columns import TextRole
 from gatekeeper.client.key_types import Key
-from tui.key_list import ORDERS, PAGE, KeyList
 from tui.screens.call_screen import CallScreen
-from tui.screens.key_details import KeyDetails
-from tui.screens.key_views import KEYS, VIEWS, KeyView
-from tui.screens.main_screen import EmptyState, TableScreen
-from tui.screens.rotate_dialog import has_old_secret
+from tui.screens.key_dialogs import KeyDetails, has_old_secret
+from tui.screens.key_views import KEYS, ORDERS, PAGE, VIEWS, KeyList, KeyView
+from tui.screens.screen import EmptyState, TableScreen
 from tui.session import Session, Tab
 from tui.widgets.filter_line import FilterLine, ShowCalls, ShowKey, term
 from tui.widgets.key_preview import KeyPreview

@@ -18,12 +18,12 @@ from gatekeeper.client.columns import TextRole
 from gatekeeper.client.curl_text import curl_command
 from tui.call_totals import MIN_SECONDS, CallTotals, totals_text
 from tui.screens.call_screen import CallScreen
-from tui.screens.export_calls import ExportCalls
-from tui.screens.main_screen import EmptyState, MainScreen, curl, welcome
+from tui.screens.export_dialogs import ExportCalls
+from tui.screens.screen import EmptyState, MainScreen, curl, welcome
 from tui.session import EventsReceived, Session, Tab
 from tui.terminal import styled_text
 from tui.widgets.filter_line import FilterLine, similar_calls_filter
-from tui.widgets.followed_log import PAGE_SIZE, FollowedLog
+from tui.widgets.live_log import PAGE_SIZE, LiveLog
 from tui.widgets.log import LogView
 from tui.widgets.rows import Rows
 from tui.widgets.sorted_calls import ORDERS, Order, SortedCalls
@@ -71,7 +71,7 @@ class LogsScreen(MainScreen):
 
     def body(self) -> ComposeResult:
         yield EmptyState()
-        yield FollowedLog(self.session)
+        yield LiveLog(self.session)
         yield SortedCalls(self.session)
         yield Static(id="notice")
 
@@ -81,8 +81,8 @@ class LogsScreen(MainScreen):
         self.set_interval(MIN_SECONDS, self._refresh_totals_if_stale)
 
     @property
-    def log_view(self) -> FollowedLog:
-        return self.query_one(FollowedLog)
+    def log_view(self) -> LiveLog:
+        return self.query_one(LiveLog)
 
     @property
     def sorted_calls(self) -> SortedCalls:
@@ -111,15 +111,15 @@ class LogsScreen(MainScreen):
         self._show_live()
         self.log_view.apply_filter(q)
 
-    @on(FollowedLog.FilterApplied)
-    def _filter_applied(self, message: FollowedLog.FilterApplied) -> None:
+    @on(LiveLog.FilterApplied)
+    def _filter_applied(self, message: LiveLog.FilterApplied) -> None:
         self.filter_line.set_applied(message.q)
         if self._order:
             self._load_sorted(self._order)
         self._refresh_totals()
 
-    @on(FollowedLog.LoadFailed)
-    def _load_failed(self, message: FollowedLog.LoadFailed) -> None:
+    @on(LiveLog.LoadFailed)
+    def _load_failed(self, message: LiveLog.LoadFailed) -> None:
         self.show_load_error(message.error)
 
     def show_empty_error(self, error: ApiError) -> None:

@@ -25,7 +25,7 @@ from gatekeeper.client.spend import UNPRICED, SpendRow
 from tui.overview import PERIODS, TOPS, OverviewData, OverviewRequest, load_health, load_overview
 from tui.overview_text import budget_columns, comparison_line, hour_charts, top_columns, verdict
 from tui.screens.dialog import ScrolledDialog
-from tui.screens.main_screen import EmptyState, TableScreen, curl, welcome
+from tui.screens.screen import EmptyState, TableScreen, curl, welcome
 from tui.session import Session, Tab
 from tui.spend.periods import utc_timestamp
 from tui.terminal import lines, styled_cells, update

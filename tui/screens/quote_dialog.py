@@ -1,8 +1,10 @@
-"""The dialog that asks what a call would cost."""
+"""The dialog that asks what a call would cost, and its fields: as text, of a call, as the API reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import ClassVar
 
 from textual import on, work
@@ -16,13 +18,28 @@ from textual.widgets import Input, Label, Static
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import Quote
+from gatekeeper.client.call_types import CallDetail
 from gatekeeper.client.columns import TextRole
 from gatekeeper.client.cost_text import quote_text
-from tui.quote_fields import FIELDS, TIERS, WORDS, completion, question
 from tui.screens.dialog import Dialog, key_help
 from tui.terminal import lines, styled_text, update
 
 TITLE = Content.assemble("What would it cost?", ("   tokens of text, at the prices in force", "not bold dim"))
+
+# By the API's name of each field, what it may be.
+FIELDS = {
+    "model": "as calls name it: gemini-2.5-flash",
+    "input": "tokens of the prompt, cached ones included: 1000, 250k, 1.5M",
+    "output": "tokens of the answer, without thoughts",
+    "cached": "how many of the prompt's tokens come from a cache",
+    "thoughts": "tokens of thinking",
+    "tier": "standard, or flex, priority, batch",
+}
+WORDS = ("model", "tier")
+"""Fields whose values are names, which can be completed; the others are numbers."""
+TIERS = ("standard", "flex", "priority", "batch")
+NUMBER = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kM]?)")
+SIZES = {"": 1, "k": 1000, "M": 1_000_000}
 
 
 class Completion(Suggester):
@@ -33,7 +50,7 @@ class Completion(Suggester):
         self._names = names
 
     async def get_suggestion(self, value: str) -> str | None:
-        return completion(value, self._names)
+        return completed_name(value, self._names)
 
 
 class QuoteDialog(Dialog[None]):
@@ -103,7 +120,7 @@ class QuoteDialog(Dialog[None]):
         """Completes a name, as shown behind the cursor; where there is nothing to complete, goes on."""
         field = self.focused
         names = self._names.get((field and field.id) or "", ())
-        if isinstance(field, Input) and (completed := completion(field.value, names)):
+        if isinstance(field, Input) and (completed := completed_name(field.value, names)):
             field.value = completed
             field.cursor_position = len(completed)
         else:
@@ -150,3 +167,42 @@ class QuoteDialog(Dialog[None]):
         if error.problem.field in FIELDS:
             self.set_focus(self.query_one(f"#{error.problem.field}", Input))
         self.show_error(str(error))
+
+
+def read_number(text: str) -> int | str:
+    """A whole number, which may have thousands separated, or `k` or `M` at its end; other text is left for
+    the gateway to reject."""
+    if found := NUMBER.fullmatch(text.replace(",", "")):
+        number = Decimal(found[1]) * SIZES[found[2]]
+        if number == number.to_integral_value():
+            return int(number)
+    return text
+
+
+def question(texts: Mapping[str, str]) -> dict[str, object]:
+    """The fields that are filled in, in the API's form."""
+    filled = {name: text.strip() for name, text in texts.items() if text.strip()}
+    return {name: text if name in WORDS else read_number(text) for name, text in filled.items()}
+
+
+def texts_of(call: CallDetail) -> dict[str, str]:
+    """A call's own model and tokens; what it does not tell stays empty."""
+    numbers = {
+        "input": call.prompt_tokens,
+        "output": call.output_tokens,
+        "cached": call.cached_tokens,
+        "thoughts": call.thoughts_tokens,
+    }
+    return {
+        "model": call.model_version or call.model or "",
+        **{name: "" if number is None else f"{number:,}" for name, number in numbers.items()},
+        "tier": call.service_tier or "",
+    }
+
+
+def completed_name(text: str, names: Iterable[str]) -> str | None:
+    """The first name that begins like the text, and goes on; None for no text, and for a name itself."""
+    known = list(names)
+    if not text or text in known:
+        return None
+    return next((name for name in known if name.startswith(text)), None)

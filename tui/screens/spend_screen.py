@@ -15,8 +15,8 @@ from textual.widgets import Static
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.columns import TextRole
 from gatekeeper.client.spend import UNPRICED
-from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.range_dialog import RangeDialog
+from tui.screens.screen import EmptyState, TableScreen
 from tui.session import Session, Tab
 from tui.spend.export import write_csv
 from tui.spend.periods import Range

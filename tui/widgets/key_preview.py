@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import time as time_of_day
+from decimal import Decimal
 
 from textual import work
 from textual.app import ComposeResult
@@ -17,6 +21,7 @@ from textual.widgets import Static
 from textual.worker import Worker
 
 from gatekeeper.client import columns, formats
+from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.call_columns import call_columns, tags_cell
 from gatekeeper.client.call_types import Call
@@ -24,7 +29,7 @@ from gatekeeper.client.columns import Cell, Column, TextRole
 from gatekeeper.client.formats import plain_moment
 from gatekeeper.client.key_text import key_details
 from gatekeeper.client.key_types import Key
-from tui.key_activity import DAYS, LAST_CALLS, KeyActivity, load_activity
+from gatekeeper.client.spend import Spend
 from tui.session import Session
 from tui.terminal import lines, update
 from tui.widgets.bars import sparkline
@@ -39,6 +44,10 @@ CALL_COLUMNS = ("model", "status", "total", "out", "cost")
 WIDE_CALLS = 80
 MORE: list[Cell] = [("… ", TextRole.DIM), ("i", TextRole.ACCENT), (" shows all", TextRole.DIM)]
 HINT: list[Cell] = [("last calls: ", TextRole.DIM), ("tab", TextRole.ACCENT), (" goes to them", TextRole.DIM)]
+
+DAYS = 30
+LAST_CALLS = 5
+ZERO = Decimal(0)
 
 
 class LastCalls(Table[Call]):
@@ -195,3 +204,39 @@ def last_call_columns(width: int, now: Callable[[], datetime]) -> list[Column[Ca
     if width < WIDE_CALLS:
         return columns
     return [*columns, Column("tags", 20, tags_cell, stretch=2)]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyActivity:
+    """The last calls, newest first; the sums of the last days with the spend of each, 0 where it made no
+    calls. `partial`: older calls are missing."""
+
+    calls: Sequence[Call]
+    sums: Spend
+    days: Sequence[str]
+    partial: bool
+
+    @property
+    def spent(self) -> list[Decimal]:
+        by_day = {row.day: row.spent for row in self.sums.rows}
+        return [by_day.get(day, ZERO) for day in self.days]
+
+
+def last_days(now: datetime, zone: tzinfo) -> list[datetime]:
+    """The start of each of the last days in a zone, today last."""
+    today = now.astimezone(zone).date()
+    return [
+        datetime.combine(today - timedelta(days=back), time_of_day(), zone) for back in reversed(range(DAYS))
+    ]
+
+
+async def load_activity(client: Client, token_id: str, now: datetime, zone: tzinfo) -> KeyActivity:
+    """Of the key with this id, by any alias; `zone` is that of the gateway's days. Raises ApiError."""
+    q, starts = f"key:{token_id}", last_days(now, zone)
+    since = starts[0].astimezone(UTC).isoformat().replace("+00:00", "Z")
+    # Until now by the gateway's clock.
+    calls, sums = await asyncio.gather(
+        client.calls(q, limit=LAST_CALLS), client.spend("day", since=since, until="0s", q=q)
+    )
+    days = [f"{start:%Y-%m-%d}" for start in starts]
+    return KeyActivity(calls.value.calls, sums.value, days, calls.value.partial or sums.value.partial)

@@ -1,4 +1,4 @@
-"""The dialog that writes the calls of a filter to a file."""
+"""The dialogs that ask for the file to which something is exported; that of calls writes them, too."""
 
 from __future__ import annotations
 
@@ -83,3 +83,37 @@ class ExportCalls(Dialog[str]):
                 more = cursor is not None
                 self.query_one(".note", Static).update(f"◌ {pluralized(count, 'call')} written…")
         return count
+
+
+class ExportDialog(Dialog[Path]):
+    """Its result is the path of a file that there is not yet."""
+
+    DEFAULT_CSS = """
+    ExportDialog Input, ExportDialog Input:focus { margin: 1 0 0 0; }
+    """
+
+    def __init__(self, what: str, suggested: str) -> None:
+        super().__init__()
+        self._what = what
+        self._suggested = suggested
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(styled_text(f"Export the {self._what}"), classes="title")
+            yield Static(
+                styled_text("All that the filter shows, older pages included, to a new file that only")
+            )
+            yield Static(styled_text("you can read: CSV, or NDJSON if its name ends in .ndjson."))
+            yield Input(self._suggested, select_on_focus=False)
+            yield Static(classes="error")
+            yield Static(key_help(enter="export", esc="cancel"), classes="keys")
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        path = Path(event.value.strip()).expanduser().absolute()
+        if path.suffix not in (".csv", ".ndjson"):
+            self.show_error("The name has to end in .csv or .ndjson.")
+        elif path.exists():
+            self.show_error(f"{path} exists already: choose another name.")
+        else:
+            self.dismiss(path)

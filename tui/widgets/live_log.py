@@ -1,4 +1,4 @@
-"""The log of the calls that match a filter: loaded from the ledger, followed by the gateway's stream, and
+"""The log of the calls that match a filter: loaded from the ledger, continued by the gateway's stream, and
 made whole again after each lost connection.
 
 The ledger is the truth. After a gap the calls since the last known one are loaded from it, and what was in
@@ -30,7 +30,7 @@ POLL_SECONDS = 1.0
 MAX_PAGES = CAPACITY // OLDER_PAGE_SIZE
 
 
-class FollowedLog(LogView):
+class LiveLog(LogView):
     """Keeps its stream open while another screen is shown, so that no event is missed.
 
     `error` is why nothing could be loaded so far. `in_flight` counts the gateway's calls, of any filter.
@@ -63,7 +63,7 @@ class FollowedLog(LogView):
         self._gone: set[str] = set()
 
     def on_mount(self) -> None:
-        self._follow()
+        self._listen()
         self.set_interval(POLL_SECONDS, self._poll)
 
     @property
@@ -81,7 +81,7 @@ class FollowedLog(LogView):
         """Whether the ledger has older calls of the filter than the log."""
         return self._older is not None or self.buffer.trimmed
 
-    def _follow(self) -> None:
+    def _listen(self) -> None:
         """Opens the stream for the current filter; the previous one is closed."""
         # Posted to the log, not to the screen: messages bubble up, so that both receive them.
         events = post_events(self.session.client, self.q or None, self.post_message)
@@ -108,7 +108,7 @@ class FollowedLog(LogView):
             # Another filter is another stream: the current lines may not match it.
             self.q = q
             self.clear()
-            self._follow()
+            self._listen()
         self._add_newest_page(page)
         self.post_message(self.FilterApplied(q))
 
