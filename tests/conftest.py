@@ -17,6 +17,7 @@ from rig.disk import preallocate_little
 from rig.examples import examples
 from rig.routes import compile_routes_once
 
+END_TO_END = Path(__file__).parent / "e2e"
 MEMORY = Path("/dev/shm")
 HUNG = 120.0  # seconds after which a test is shown, or up to a sixth less
 ENOUGH = 2 << 30  # bytes; the whole suite leaves a few hundred MiB
@@ -62,6 +63,13 @@ def pytest_configure(config: pytest.Config) -> None:
             tempfile.tempdir = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     compile_share(config)
     config.pluginmanager.register(HangWatch())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of whole processes come first, in whatever order: for the most part they wait. They are the
+    first worker's, and the others have the cores to themselves; at the end nobody waits for them."""
+    items.sort(key=lambda item: END_TO_END not in item.path.parents)
 
 
 @pytest.hookimpl(trylast=True)

@@ -153,14 +153,15 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     google_keys.on_change = context.google_keys_changed
     proxy = Proxy(context)
     app = Gatekeeper(Gateway(settings, registry, audit, google_keys, ledger, proxy))
-    stop = trio.Event()
+    config, stop = server_config(), trio.Event()
+    config.graceful_timeout = 0.5  # what is open at the end of a test nobody waits for
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ledger.run)
             async with trio.open_nursery() as server:
                 listener = socket.create_server(("127.0.0.1", 0))
                 url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-                server.start_soon(serve_listener, app, server_config(), listener, stop, app.inline_app)
+                server.start_soon(serve_listener, app, config, listener, stop, app.inline_app)
                 async with http_client(url) as client:
                     yield Admin(await app.admin_api(), app.gateway, client, stop)
                 ledger.events.close()

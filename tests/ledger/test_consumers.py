@@ -107,7 +107,7 @@ async def test_the_lag_is_the_bytes_not_taken_and_the_time_since_none_were(
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds and pauses that tests can wait for; a clock that jumps would not wait for threads."""
-    for name in ("CONSUME_INTERVAL", "INITIAL_BACKOFF", "MAX_BACKOFF"):
+    for name in ("CONSUME_INTERVAL", "INITIAL_BACKOFF", "MAX_BACKOFF", "SINK_CLOSE_TIMEOUT"):
         monkeypatch.setattr(consumers, name, 0.02)
 
 
