@@ -13,21 +13,16 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from gatekeeper.gemini.actions import FREE_STANDARD_VERBS, PRICED_ACTIONS, Billing
+from gatekeeper.gemini.actions import FREE_STANDARD_VERBS
 from gatekeeper.keys.access_request import AccessRequest, Rule, model_allowed, models_in_body_allowed
 from gatekeeper.keys.account import Account
-from gatekeeper.keys.budgets import may_count
+from gatekeeper.keys.budget_rules import budget_left, cost_known
 from gatekeeper.keys.globs import matches
 from gatekeeper.keys.policies import POLICY_RULES, address_allowed
-from gatekeeper.keys.spend import current_spend
 from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.keys.windows import MICROS_PER_SECOND
-from gatekeeper.money import short_usd, usd
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 
-# When the calls end that hold what is left of a budget is not known: a client asks again after so long.
-RETRY_SECONDS = 5.0
 ANY_LIMIT: tuple[str, ...] = ()
 """Of a rule that is asked for every account."""
 # Spellings of a path that Google reads as another path than the one that is matched with the globs.
@@ -157,104 +152,6 @@ def _ephemeral_token_allowed(account: Account, request: AccessRequest, _now: int
     )
 
 
-def _cost_known(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
-    """A budget can limit only calls whose cost will be known."""
-    if not may_count(account, request.model):
-        return None
-    what = request.action or request.path
-    # A route that this version does not know may cost anything, also where its model has a price.
-    if request.billing is Billing.UNKNOWN and request.action not in PRICED_ACTIONS:
-        return cost_unknown_refusal(account, request, f"cannot tell what {what} costs")
-    # Its calls are charged an upper bound instead.
-    if request.unpriced_reason is None or account.record.allow_unpriced:
-        return None
-    # The gateway has no such setting.
-    instead = "" if account.id.kind == "gateway" else ", or to set `allow_unpriced` there"
-    return Refusal(
-        Reason.MODEL_UNPRICED,
-        f"{account.title} has a budget, and {what} could not be counted against it: "
-        f"{request.unpriced_reason}. Use a model that `gatekeeper prices show` lists, or ask the gateway's "
-        f"administrator to add its price{instead}.",
-        {**account.metadata, "model": request.model or ""},
-    )
-
-
-def cost_unknown_refusal(account: Account, request: AccessRequest, why: str) -> Refusal:
-    """Of a call that a budget cannot limit. `why` says what this gateway cannot do."""
-    return Refusal(
-        Reason.ROUTE_NOT_ALLOWED,
-        f"{account.title} has a budget, and this gateway {why}: call generateContent or "
-        "another method whose response reports its tokens, or use a key without a budget.",
-        {**account.metadata, "action": request.action or "", "path": request.path},
-    )
-
-
-def _budget_left(account: Account, request: AccessRequest, now: int) -> Refusal | None:
-    budget = account.record.max_budget_pico
-    if budget is None or not request.billable:
-        return None
-    spend, reset_at = current_spend(account, now)
-    if spend < budget:
-        return None
-    return over_budget(account, spend, reset_at, now)
-
-
-def short_of_budget(account: Account, needed: int, now: int, *, own: int = 0) -> Refusal:
-    """Of a call for which too little is left: it may cost `needed` pico-dollars. One that is cut has `own` of
-    what is reserved."""
-    budget = account.record.max_budget_pico or 0
-    spend, reset_at = current_spend(account, now)
-    others = account.reserved_pico - own
-    metadata = {
-        **account.metadata,
-        "spend": usd(spend),
-        "reserved": usd(account.reserved_pico),
-        "max_budget": usd(budget),
-        "needed": usd(needed),
-    }
-    held = f", and {short_usd(others)} USD are reserved for calls under way" if others else ""
-    what = "the rest of this call, which" if own else "this call, which"
-    reset = "" if reset_at is None else f" The budget resets at {iso(reset_at)}."
-    return Refusal(
-        Reason.BUDGET_EXCEEDED,
-        f"{account.title} has spent {short_usd(spend)} of {short_usd(budget)} USD{held}: what is left may "
-        f"not be enough for {what} may cost {short_usd(needed)} USD. Name a lower maxOutputTokens, shorten "
-        f"the request, or ask the gateway's administrator for a higher budget.{reset}",
-        metadata if reset_at is None else {**metadata, "budget_reset_at": iso(reset_at)},
-        retry_after=_until_enough(spend + needed <= budget and others > 0, needed <= budget, reset_at, now),
-    )
-
-
-def _until_enough(is_held: bool, is_enough: bool, reset_at: int | None, now: int) -> float | None:
-    """Seconds until a repeated call may find enough: until other calls end that hold it, which may give back
-    what they did not need; else until the reset, if all of the budget is enough."""
-    if is_held:
-        return RETRY_SECONDS
-    return (reset_at - now) / MICROS_PER_SECOND if is_enough and reset_at is not None else None
-
-
-def over_budget(account: Account, spend: int, reset_at: int | None, now: int) -> Refusal:
-    """Of an account that has spent its budget."""
-    budget = account.record.max_budget_pico or 0
-    metadata = {**account.metadata, "spend": usd(spend), "max_budget": usd(budget)}
-    of_budget = f"{short_usd(spend)} USD of its budget of {short_usd(budget)} USD"
-    spent = f"{account.title} has spent {of_budget}"
-    if reset_at is None:
-        return Refusal(
-            Reason.BUDGET_EXCEEDED,
-            f"{spent}: ask the gateway's administrator for a higher budget.",
-            metadata,
-        )
-    return Refusal(
-        Reason.BUDGET_EXCEEDED,
-        f"{spent}, which resets at {iso(reset_at)}: "
-        "wait until then, or ask the gateway's administrator for a higher budget.",
-        {**metadata, "budget_reset_at": iso(reset_at)},
-        # With a budget of 0 waiting for the reset does not help.
-        retry_after=(reset_at - now) / MICROS_PER_SECOND if budget else None,
-    )
-
-
 # Each with the limits that it is about: it refuses nothing where none of them is set. The first refusal is
 # returned: first what is wrong with the key, then with the call, last what the key has spent.
 RULES: dict[Rule, tuple[str, ...]] = {
@@ -263,9 +160,9 @@ RULES: dict[Rule, tuple[str, ...]] = {
     address_allowed: ("allowed_ips",),
     _route_allowed: ("allowed_routes",),
     _ephemeral_token_allowed: ANY_LIMIT,
-    _budget_left: ("max_budget_pico",),
+    budget_left: ("max_budget_pico",),
     model_allowed: ("models",),
-    _cost_known: ("max_budget_pico", "model_max_budget_pico"),
+    cost_known: ("max_budget_pico", "model_max_budget_pico"),
 }
 BODY_RULES: dict[Rule, tuple[str, ...]] = {models_in_body_allowed: ("models",), **POLICY_RULES}
 _ABOUT = sorted({name for names in (*RULES.values(), *BODY_RULES.values()) for name in names})

@@ -7,9 +7,6 @@ the first read after its end does. An account without a `budget_duration` has on
 The spend in memory and the one on disk are two sums over the same calls, of which the disk's lacks the most
 recent. Both use the same rule (a call counts unless it ended before the window began), so they agree
 whenever the rest is added, also after a window has rolled or a duration was changed in between.
-
-An account that has reached its soft budget is warned of: once in the log and as an event, and in each
-response.
 """
 
 from __future__ import annotations
@@ -19,7 +16,6 @@ from typing import NamedTuple
 
 from gatekeeper.keys.account import Account, AccountId, LeftWindow
 from gatekeeper.keys.windows import Window, clamped_window, next_window
-from gatekeeper.money import short_usd, usd
 
 
 class AccountCharge(NamedTuple):
@@ -165,28 +161,3 @@ def _by_accounts(settled: Iterable[AccountCharge]) -> Iterable[list[AccountCharg
         accounts = (charge.token_id, charge.group, charge.user, charge.model)
         found.setdefault(accounts, []).append(charge)
     return found.values()
-
-
-def soft_budget_document(account: Account) -> dict[str, str | None]:
-    """That an account has reached its soft budget: its kind, its name, and amounts in USD."""
-    kind, name, _ = account.id
-    limits = account.record
-    return {
-        "of": kind,
-        "name": name or None,
-        "title": account.title,
-        "spend": usd(account.spend_pico),
-        "soft_budget": usd(limits.soft_budget_pico or 0),
-        "max_budget": None if limits.max_budget_pico is None else usd(limits.max_budget_pico),
-    }
-
-
-def soft_budget_headers(accounts: Iterable[Account], now: int) -> list[tuple[bytes, bytes]]:
-    """`x-gatekeeper-budget-warning` for each of the accounts that has spent its soft budget."""
-    warnings: list[tuple[bytes, bytes]] = []
-    for account in accounts:
-        soft = account.record.soft_budget_pico
-        if soft is not None and (spent := current_spend(account, now)[0]) >= soft:
-            warning = f"{account.id.kind} has spent {short_usd(spent)} of {short_usd(soft)} USD"
-            warnings.append((b"x-gatekeeper-budget-warning", warning.encode()))
-    return warnings

@@ -16,7 +16,8 @@ from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.request_parser import UnreadRequest
 from gatekeeper.gemini.request_summary import OVERLAP, ReferenceScan, RequestSummary, references
 from gatekeeper.keys import admission
-from gatekeeper.keys.admission import admit, cost_unknown_refusal, has_body_rules
+from gatekeeper.keys.admission import admit, has_body_rules
+from gatekeeper.keys.budget_rules import cost_unknown_refusal
 from gatekeeper.keys.budgets import may_count
 from gatekeeper.keys.rate_rules import limits_of_models
 from gatekeeper.keys.rates import UNBOUNDED

@@ -15,7 +15,7 @@ from gatekeeper.gemini.billed_units import billed_units
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.keys.account import Account
-from gatekeeper.keys.admission import over_budget, short_of_budget
+from gatekeeper.keys.budget_rules import over_budget, short_of_budget
 from gatekeeper.keys.budgets import (
     CostForecast,
     Reservation,

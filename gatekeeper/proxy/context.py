@@ -12,6 +12,7 @@ from gatekeeper.gemini.request_summary import Reference
 from gatekeeper.gemini.resource_names import NO_RESOURCE, owned_resource_in_path
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.google_key import SANDBOX_KEY
+from gatekeeper.keys.budget_rules import soft_budget_document
 from gatekeeper.keys.budgets import Budgets
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.journal_consumer import charge_of, continuations
@@ -23,7 +24,6 @@ from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sealing import PageTokens
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Sessions
-from gatekeeper.keys.spend import soft_budget_document
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import CallRecord, CreatedResources

@@ -10,7 +10,7 @@ import trio
 
 from gatekeeper.gemini.meter import NO_METER
 from gatekeeper.http_fields import Headers
-from gatekeeper.keys.spend import soft_budget_headers
+from gatekeeper.keys.budget_rules import soft_budget_headers
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_google_key import AnotherKey
 from gatekeeper.proxy.failures import (

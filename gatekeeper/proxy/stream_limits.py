@@ -16,7 +16,7 @@ from time import time_ns
 from gatekeeper.gemini.meter_layers import Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import growing_usage, read_usage
-from gatekeeper.keys.admission import short_of_budget
+from gatekeeper.keys.budget_rules import short_of_budget
 from gatekeeper.keys.budgets import Reservation, binding_account, may_be_overdrawn, remaining_pico
 from gatekeeper.keys.cost_history import cost_name
 from gatekeeper.keys.policies import too_many_searches

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rig.cases import cases
 
 from gatekeeper.keys.account import Account, NamedAccount
-from gatekeeper.keys.admission import RETRY_SECONDS, short_of_budget
+from gatekeeper.keys.budget_rules import RETRY_SECONDS, short_of_budget
 from gatekeeper.keys.budgets import (
     MAX_WAIT,
     Budgets,
