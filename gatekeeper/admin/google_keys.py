@@ -143,7 +143,7 @@ async def add() -> Response:
     except GoogleKeyError as error:
         raise invalid(error.member, f"`{error.member}` cannot be {error.shown}", error.allowed) from None
     await made(current_gateway().google_keys.add(key, **change_context()))
-    return json_response(document_of(key.label))
+    return json_response(google_key_document(key.label))
 
 
 @blueprint.post("/google_key/drain")
@@ -152,7 +152,7 @@ async def drain() -> Response:
     """No new calls are made with it, but those about files and the like that only its project has."""
     label = await read_label()
     await made(current_gateway().google_keys.drain(label, **change_context()))
-    return json_response(document_of(label))
+    return json_response(google_key_document(label))
 
 
 @blueprint.post("/google_key/resume")
@@ -162,7 +162,7 @@ async def resume() -> Response:
     forgotten."""
     label = await read_label()
     await made(current_gateway().google_keys.resume(label, **change_context()))
-    return json_response(document_of(label))
+    return json_response(google_key_document(label))
 
 
 @blueprint.post("/google_key/remove")
@@ -182,10 +182,10 @@ async def remove() -> Response:
 async def list_google_keys() -> Response:
     """Each with its health."""
     read_query()
-    return json_response({"google_keys": documents()})
+    return json_response({"google_keys": google_key_documents()})
 
 
-def documents() -> list[Document]:
+def google_key_documents() -> list[Document]:
     roster = current_gateway().google_keys
     return [
         {**msgspec.to_builtins(each), "source": "api" if roster.is_stored(each.label) else "settings"}
@@ -193,8 +193,8 @@ def documents() -> list[Document]:
     ]
 
 
-def document_of(label: str) -> Document:
-    return next(document for document in documents() if document["label"] == label)
+def google_key_document(label: str) -> Document:
+    return next(document for document in google_key_documents() if document["label"] == label)
 
 
 async def made(change: Awaitable[None]) -> None:

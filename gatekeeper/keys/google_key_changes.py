@@ -107,7 +107,7 @@ class GoogleKeyChanges:
                 raise GoogleKeyConflict("label", f"there is a Google key with the label {key.label!r}")
             if any(pooled.key.secret == key.secret for pooled in self.pool):
                 raise GoogleKeyConflict("key", "another label has this Google key")
-            change = Change.of("google_key.add", now, by, described(key), target=key.label)
+            change = Change.of("google_key.add", now, by, without_secret(key), target=key.label)
             # Before the pool has it: of what is made with it the next start must know the project.
             await trio.to_thread.run_sync(self._store.put, StoredGoogleKey(key), change)
             self._stored.add(key.label)
@@ -132,7 +132,9 @@ class GoogleKeyChanges:
         """No more calls are made with it; those that run go on."""
         async with self._lock:
             self._require_another(label, "remove")
-            change = Change.of("google_key.remove", now, by, described(self._require(label)), target=label)
+            change = Change.of(
+                "google_key.remove", now, by, without_secret(self._require(label)), target=label
+            )
             if self.is_stored(label):
                 await trio.to_thread.run_sync(self._store.remove, label, change)
                 self._stored.discard(label)
@@ -164,7 +166,7 @@ class GoogleKeyChanges:
             )
 
 
-def described(key: GoogleKey) -> dict[str, object]:
+def without_secret(key: GoogleKey) -> dict[str, object]:
     """The key without its secret."""
     return {
         "project": key.project,

@@ -207,7 +207,7 @@ class SqliteFile:
     @contextmanager
     def write_transaction(self) -> Generator[sqlite3.Connection]:
         """A transaction, followed by a checkpoint unless there was one a moment ago: then the next one
-        has it, at the latest that of `checkpoints.make_checkpoints`."""
+        has it, at the latest that of `make_checkpoints`."""
         with self.transaction() as db:
             yield db
             self.needs_checkpoint = True

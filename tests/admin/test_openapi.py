@@ -77,7 +77,7 @@ async def test_every_member_of_every_document_has_a_meaning(document) -> None:
 
 
 def test_the_tables_of_the_code_are_described_whole() -> None:
-    assert FIELD_SCHEMAS.keys() == FIELDS.keys(), "describe each field of a key in admin/key_schemas.py"
+    assert FIELD_SCHEMAS.keys() == FIELDS.keys(), "describe each field of a key in admin/field_schemas.py"
     assert list(COLUMN_MEANINGS) == list(COLUMNS), "describe each column in admin/call_schemas.py"
     assert set(PARAMETERS) == set(Query.__struct_fields__)
 

@@ -134,7 +134,7 @@ def test_whose_budget_counts() -> None:
     assert not may_count(without, None)
 
 
-def test_the_tightest_account_decides_and_all_of_them_hold_it() -> None:
+def test_the_binding_account_decides_and_all_of_them_hold_it() -> None:
     wide, narrow, even = account(100, spent=80), account(50, spent=40), account(10)
     assert [remaining_pico(each, NOW) for each in (wide, narrow, even)] == [20, 10, 10]
     assert binding_account([wide, narrow, even], NOW) is even  # of several the narrowest
