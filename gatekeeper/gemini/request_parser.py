@@ -2,7 +2,7 @@
 streams. Bytes in, a RequestSummary out; nothing raises.
 
 Many methods name their model in the body only: batches, embeddings, `countTokens`, caches, tuned models,
-Interactions, OpenAI-style calls, the `setup` of Live. What is billed by piece or second is in the body only
+Interactions, OpenAI-style calls, the `setup` of Live. What is billed by piece or second is in the body only,
 and so are the limits that a request sets itself (`requested_settings`).
 """
 

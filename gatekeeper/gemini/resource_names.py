@@ -12,7 +12,8 @@ names, which one a document of a response, which file a URI, and which resource 
 - Whose host a file's URI has does not matter: it is not published which of them Google takes, and a file of
   another server seldom has a path like `/v1beta/files/x`.
 
-The `name` of an ephemeral token is the token itself: it is never a resource's name here.
+The `name` of an ephemeral token is the token itself: it is never a resource's name here, and the path that
+the ledger has is without it (`recorded_path`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from gatekeeper.gemini.response_document import RegisteredFile
 _PATH_NAME = re.compile(r"[a-z][A-Za-z_]{0,49}(?:/[\w.@~+$-]+)+", re.ASCII)
 # Names that are no pairs: an operation's may have any number of segments, a file's in an environment too.
 _NO_PAIRS = re.compile(r"(?:operations|environments/[^/]+/files)/.+|[^/]+/[^/]+/upload/operations/[^/]+")
-_TOKEN = re.compile(r"(?:\A|/)auth_?tokens?(?:/.*)?\Z", re.IGNORECASE)
+_EPHEMERAL_TOKEN = re.compile(r"(?:\A|/)auth_?tokens?(?:/.*)?\Z", re.IGNORECASE)
 # Their resources are Google's, but for the operations that a call begins.
 _MODELS = ("models", "dynamic")
 # OpenAI's reference has these collections with ids in the path; Google's own names are among the ids
@@ -81,7 +82,7 @@ _SECRET = re.compile(
 
 def resource_in_path(path: str) -> str | None:
     """The resource that a path names; the path begins after the version and is percent-decoded."""
-    name = _TOKEN.sub("", path.partition(":")[0])
+    name = _EPHEMERAL_TOKEN.sub("", path.partition(":")[0])
     if name.startswith("openai/"):
         name = _recorded_openai_name(name.removeprefix("openai/"))
     if not _PATH_NAME.fullmatch(name):
