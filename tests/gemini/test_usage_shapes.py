@@ -287,8 +287,8 @@ PROVED = ("prompt", "candidates", "thoughts", "tool_use")
 
 def differs(recording: Recording, sizes: list[int]) -> dict[str, object]:
     """What of the usage is not as indexed."""
-    # A body of some hundred kilobytes is cut less often.
-    cuts = [max(size, len(recording.body) // 200) for size in sizes]
+    # A long body is cut in a hundred places.
+    cuts = [max(size, len(recording.body) // 100) for size in sizes]
     path, _, _ = recording.target.partition("?")
     summary = metered(path, recording.body, recording.content_type, cuts)
     usage = (summary.usage and read_usage(summary.usage)) or Usage()

@@ -112,11 +112,12 @@ class StandIn:
                 asked = Asked(event.method.decode(), event.target, headers, connection=number)
             elif isinstance(event, h11.Data):
                 assert asked is not None
-                asked.body += event.data
                 asked.chunks.append(bytes(event.data))
             else:
-                if asked is not None and isinstance(event, h11.EndOfMessage):
-                    asked.trailers = list(event.headers)
+                if asked is not None:
+                    asked.body = b"".join(asked.chunks)
+                    if isinstance(event, h11.EndOfMessage):
+                        asked.trailers = list(event.headers)
                 return asked
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import ssl
@@ -37,14 +38,20 @@ class Answer:
         return json.loads(document)["error"]["details"][0]["reason"]
 
 
+@functools.cache
+def _trusting(protocols: tuple[str, ...]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    return context
+
+
 class TlsClient:
     """A `SocketStream` over TLS, as HTTP uses it: the end may come without close_notify."""
 
     def __init__(self, stream: trio.SocketStream, *protocols: str) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if protocols:
-            context.set_alpn_protocols(list(protocols))
+        context = _trusting(protocols)
         self.tls = trio.SSLStream(stream, context, server_hostname="localhost", https_compatible=True)
         self.send_all, self.receive_some = self.tls.send_all, self.tls.receive_some
         self.send_eof, self.setsockopt, self.socket = stream.send_eof, stream.setsockopt, stream.socket
@@ -110,14 +117,15 @@ async def read(stream: Stream, method: str = "POST", received: bytes = b"") -> A
     if received:
         http.receive_data(received)
     answer = Answer(0, {}, b"", whole=False)
-    while True:
+    chunks: list[bytes] = []
+    while not answer.whole:
         try:
             event = http.next_event()
             if event is h11.NEED_DATA:
                 http.receive_data(await stream.receive_some())
                 continue
         except (h11.RemoteProtocolError, trio.BrokenResourceError):
-            return answer
+            break
         if isinstance(event, h11.Response):
             answer.status = event.status_code
             answer.phrase = event.reason.decode("latin-1")
@@ -127,10 +135,11 @@ async def read(stream: Stream, method: str = "POST", received: bytes = b"") -> A
             headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
             answer.informational.append((event.status_code, event.reason.decode("latin-1"), headers))
         elif isinstance(event, h11.Data):
-            answer.body += event.data
+            chunks.append(event.data)
         elif isinstance(event, h11.EndOfMessage):
             answer.whole = True
             answer.trailers = [(name.decode(), value.decode("latin-1")) for name, value in event.headers]
-            return answer
         elif isinstance(event, h11.ConnectionClosed):
-            return answer
+            break
+    answer.body = b"".join(chunks)
+    return answer
