@@ -97,8 +97,8 @@ class SpendWatch:
     """Of one call with a reservation."""
 
     __slots__ = (
-        "_call", "_cost", "_events_ahead", "_first", "_is_session", "_largest_step", "_most", "_reported",
-        "_reservation", "_stream_cost",
+        "_call", "_cost", "_events_ahead", "_first", "_has_ended", "_is_session", "_largest_step", "_most",
+        "_reported", "_reservation", "_stream_cost",
     )  # fmt: skip
 
     def __init__(self, call: ProxyCall, reservation: Reservation) -> None:
@@ -107,6 +107,7 @@ class SpendWatch:
         self._reported: object = None
         self._first = self._cost = 0
         self._events_ahead = 1
+        self._has_ended = False
         self._is_session = call.carrier.is_stream
         self._most = firm_bound(call)
         self._stream_cost = StreamCost()
@@ -132,7 +133,7 @@ class SpendWatch:
         if self._is_session:
             # The next turn of a session reads all of its context again.
             self._keep(cost + max(self._largest_step, self._first))
-        elif summary.finish_reason is None or self._may_go_on():
+        elif summary.finish_reason is None or self._has_ended or self._may_go_on():
             if self._call.meter.delimiters is None:
                 # A part of the next event is here already: the call ends after all of it.
                 self._events_ahead = 2
@@ -140,6 +141,8 @@ class SpendWatch:
             # A firm bound holds for the next event too; one that the call has gone beyond was none.
             most = self._most
             self._keep(needed if most is None or cost > most else min(needed, most))
+        # One that says so and goes on (before code is run, or with each event) does not tell when it ends.
+        self._has_ended = summary.finish_reason is not None
 
     def _may_go_on(self) -> bool:
         """Whether a stream may cost more although a candidate has ended: where others have not."""

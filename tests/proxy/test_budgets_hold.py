@@ -382,12 +382,24 @@ def of_two_candidates(output: int) -> bytes:
     return b"data: %b\r\n\r\n" % json.dumps(document).encode()
 
 
+def of_two_parts(output: int) -> bytes:
+    """Gemini 2.5 says STOP before it runs code, and goes on."""
+    return b"data: %b\r\n\r\n" % chunk(output, last=output == 40)
+
+
+def ending_with_each_event(output: int) -> bytes:
+    """As models before 1.5 did."""
+    return b"data: %b\r\n\r\n" % chunk(output, last=True)
+
+
 TWO: dict[str, object] = {"generationConfig": {"candidateCount": 2}}
 BESIDE_USAGE: dict[str, tuple[Callable[[int], bytes], dict[str, object], Decimal, Decimal]] = {
     # an event, what is asked, the budget, what is spent at most
     "searches": (grounded, {}, Decimal("0.2"), Decimal("0.2")),  # the first of a month are free in the end
     "another model": (of_another_model, {}, Decimal("0.01"), Decimal("0.02125")),
     "candidates": (of_two_candidates, TWO, Decimal("0.005"), Decimal("0.005")),
+    "two parts": (of_two_parts, {}, Decimal("0.005"), Decimal("0.005")),
+    "ends": (ending_with_each_event, {}, Decimal("0.005"), Decimal("0.005")),
 }
 
 
