@@ -29,7 +29,7 @@ from gatekeeper.proxy.failures import (
     google_key_error,
 )
 from gatekeeper.proxy.request_body import parse_in_turns
-from gatekeeper.proxy.stream_limits import SpendWatch, search_refusal
+from gatekeeper.proxy.stream_limits import SpendWatch, limits_searches, search_refusal
 from gatekeeper.proxy.upstream_response import is_key_error_message
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
@@ -79,7 +79,7 @@ class LiveSession:
         self.model_pending = True  # the first message, which names the model, has not arrived
         self._meter = call.meter = SessionMeter()
         self._request_summary = RequestSummary()  # by the first message
-        self._limits_searches = any(account.record.max_searches is not None for account in call.accounts)
+        self._limits_searches = limits_searches(call)
         self._spend_watch: SpendWatch | None = None
         self._scope = trio.CancelScope()
         self._client_answered = trio.Event()  # the upstream's Close frame

@@ -28,7 +28,7 @@ from gatekeeper.proxy.headers import downstream_headers, downstream_trailers, up
 from gatekeeper.proxy.metering import CreationRecorder, choose_meter, may_create
 from gatekeeper.proxy.redirects import FOLLOWED_METHODS, follow_redirects, is_redirect, local_location
 from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming, look_ahead
-from gatekeeper.proxy.stream_limits import with_search_limit, with_spend_limit
+from gatekeeper.proxy.stream_limits import with_limits
 from gatekeeper.proxy.upstream_exchange import DetachableClient
 from gatekeeper.proxy.upstream_response import ErrorResponse, NextChunk, UpstreamBody
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
@@ -248,8 +248,7 @@ class Relay:
 
     def attach_meter(self, head: ResponseHead) -> None:
         """Chooses the meter for the response's body."""
-        meter = with_search_limit(self.call, choose_meter(self.call, head))
-        self.call.meter = with_spend_limit(self.call, meter)
+        self.call.meter = with_limits(self.call, choose_meter(self.call, head))
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call

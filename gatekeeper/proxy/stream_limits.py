@@ -62,13 +62,21 @@ class LimitedMeter(OuterMeter):
             raise self._cut
 
 
-def with_search_limit(call: ProxyCall, meter: Meter) -> Meter:
-    """The meter of a call's response. Only a stream can be cut: one that comes as a whole has been made. So
-    has what a read shows as a stream (an interaction's events): its searches were another call's."""
-    if not (call.row.stream and call.route.billable):
+def with_limits(call: ProxyCall, meter: Meter) -> Meter:
+    """The meter of a call's response, which ends the call at its limits. Only a stream can be cut: a response
+    that comes as a whole has been made."""
+    if not call.row.stream:
         return meter
-    limited = any(account.record.max_searches is not None for account in call.accounts)
-    return LimitedMeter(meter, partial(check_searches, call)) if limited else meter
+    # What a read shows as a stream (an interaction's events): its searches were another call's.
+    if call.route.billable and limits_searches(call):
+        meter = LimitedMeter(meter, partial(check_searches, call))
+    if (reservation := call.reservation) is not None:
+        meter = LimitedMeter(meter, SpendWatch(call, reservation).check)
+    return meter
+
+
+def limits_searches(call: ProxyCall) -> bool:
+    return any(account.record.max_searches is not None for account in call.accounts)
 
 
 def check_searches(call: ProxyCall, shown: ResponseSummary) -> None:
@@ -83,14 +91,6 @@ def search_refusal(call: ProxyCall, shown: ResponseSummary) -> Refusal | None:
     searches = sum(1 if count is None else count for count in shown.billed_units.values())
     refusals = (too_many_searches(account, searches) for account in call.accounts)
     return next((refusal for refusal in refusals if refusal), None)
-
-
-def with_spend_limit(call: ProxyCall, meter: Meter) -> Meter:
-    """The meter of a call's response. Only a stream can be cut."""
-    reservation = call.reservation
-    if reservation is None or not call.row.stream:
-        return meter
-    return LimitedMeter(meter, SpendWatch(call, reservation).check)
 
 
 class SpendWatch:
