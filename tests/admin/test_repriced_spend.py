@@ -23,13 +23,16 @@ from gatekeeper.ledger.analytics.reprice import Run, reprice
 from gatekeeper.money import pico
 
 RUN = UUID("019a1b2c-0000-7000-8000-00000000aaaa")
+NOON = 1_750_852_800_000_000  # 2025-06-25T12:00:00Z, when the calls of `admin` begin
 COST = 1_188_700_000
 WRONG = 5_000_000_000
 
 
 async def wrongly_priced(admin: Any, number: int = 2, **fields: Any) -> str:
-    """The id of a key with calls that were recorded and charged at a wrong cost."""
-    key = (await admin.post("/key/generate", fields))["token_id"]
+    """The id of a key with calls that were recorded and charged at a wrong cost. It is as old as its calls."""
+    registry = admin.gateway.registry
+    _, state = await registry.create(parse_fields(fields, now=NOON), now=NOON, by="test")
+    key = state.record.token_id
     for _ in range(number):
         call = admin.priced(key_id=key, cost_pico=WRONG)
         admin.gateway.registry.settle(AccountCharge(key, WRONG, call.started_at))
