@@ -27,15 +27,6 @@ RESERVED_ALIAS = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")
 SECRET = re.compile(r"[!-~]{16,}")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
-# What is allowed of the values of policies, in words.
-SEARCHES = "give false for none, true for any number, or how many a call may make, from 0"
-STORE = "give false if requests must say `store: false`, or true if they need not"
-TIERS = f"give a list of at least one of {', '.join(SERVICE_TIERS)}, or null for all"
-NETWORKS = (
-    f"give a list of 1 to {MAX_NETWORKS} addresses or networks as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32 "
-    "(no bits set behind the prefix), or null for all"
-)
-
 
 def text(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or not value.isprintable():

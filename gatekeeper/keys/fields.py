@@ -17,6 +17,7 @@ import msgspec
 from gatekeeper.keys import field_values as values
 from gatekeeper.keys.limits import NamedRecord, OnDisconnect, Share
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
+from gatekeeper.keys.policies import SERVICE_TIERS
 from gatekeeper.keys.virtual_key import KeyRecord, Role
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.suggestions import did_you_mean
@@ -149,6 +150,13 @@ _NAMES = f"give a list of at most {values.GLOBS} non-empty strings of printable 
 _NAME = f"give 1 to {values.ALIAS_LENGTH} printable characters, or null"
 _TAGS = f"give a list of at most {values.TAGS} tags of 1 to {values.TAG_LENGTH} printable characters"
 _METADATA = f"give a JSON object of at most {values.METADATA_LENGTH:,} bytes"
+_SEARCHES = "give false for none, true for any number, or how many a call may make, from 0"
+_STORE = "give false if requests must say `store: false`, or true if they need not"
+_TIERS = f"give a list of at least one of {', '.join(SERVICE_TIERS)}, or null for all"
+_NETWORKS = (
+    f"give a list of 1 to {values.MAX_NETWORKS} addresses or networks as 203.0.113.7, 10.0.0.0/8 or "
+    "2001:db8::/32 (no bits set behind the prefix), or null for all"
+)
 
 FIELDS: dict[str, Field] = {
     "key_alias": Field(
@@ -187,11 +195,11 @@ FIELDS: dict[str, Field] = {
         "share", values.one_of(Share), "give `group` or `all`, or null for what only this key sees"
     ),
     "allow_unpriced": Field("allow_unpriced", values.flag, "give true or false"),
-    "searches": Field("max_searches", values.max_searches, values.SEARCHES),
-    "store": Field("only_unstored", values.only_unstored, values.STORE),
+    "searches": Field("max_searches", values.max_searches, _SEARCHES),
+    "store": Field("only_unstored", values.only_unstored, _STORE),
     "max_output_tokens": Field("max_output_tokens", values.count, _LIMIT),
-    "service_tiers": Field("service_tiers", values.service_tiers, values.TIERS),
-    "allowed_ips": Field("allowed_ips", values.networks, values.NETWORKS),
+    "service_tiers": Field("service_tiers", values.service_tiers, _TIERS),
+    "allowed_ips": Field("allowed_ips", values.networks, _NETWORKS),
     "role": Field("role", values.one_of(Role), f"give {', '.join(Role)}, or null for own data only"),
 }
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from gatekeeper.keys.account import Account, AccountId
 from gatekeeper.keys.globs import matches_model
 from gatekeeper.keys.rates import AppliedLimits, Exceeded, Rate, RateLimits
+from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.refusals import Reason, Refusal
 
-MICROS_PER_SECOND = 1_000_000
 # When a parallel call ends is not known: a client asks again after so many seconds.
 PARALLEL_RETRY_AFTER = 1.0
 
