@@ -29,7 +29,7 @@ WRONG = 5_000_000_000
 
 
 async def wrongly_priced(admin: Any, number: int = 2, **fields: Any) -> str:
-    """The id of a key with calls that were recorded and charged at a wrong cost. It is as old as its calls."""
+    """The id of a key with calls that were recorded and charged at a wrong cost, as old as these."""
     registry = admin.gateway.registry
     _, state = await registry.create(parse_fields(fields, now=NOON), now=NOON, by="test")
     key = state.record.token_id
