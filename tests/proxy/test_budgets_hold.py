@@ -226,6 +226,24 @@ async def test_a_stream_whose_output_is_limited_is_not_cut_for_what_others_have_
     assert (answer.status, answer.whole) == (200, True)
 
 
+@cases("limit", [5000, 20_000])  # less and more than the budget
+async def test_the_first_streams_of_a_key_reserve_all_that_they_can_cost(
+    guarded: Running, google: StandIn, limit: int
+) -> None:
+    async def thinking(reply: Reply, _: int) -> None:
+        told = [chunk(n, last=n == 4100) for n in (4000, 4100)]  # most of it is in the first event
+        await reply.chunked([b"data: %b\r\n\r\n" % each for each in told])
+
+    limited: dict[str, object] = {"generationConfig": {"maxOutputTokens": limit}}
+    kind = KINDS["SSE"]._replace(limit=limited, script=thinking)
+    google.script = in_waves(google, kind)
+    budget = Decimal("0.025")
+    secret = await guarded.key(max_budget=str(budget))
+    answers = await ask(guarded, kind, secret, limited=True, clients=20)
+    assert budget * 8 / 10 <= Decimal(account(guarded, secret).spend_pico) / 10**12 <= budget
+    assert {answer.status for answer in answers} == {200, 429}
+
+
 async def test_a_small_budget_is_usable_where_other_keys_make_dear_calls(
     guarded: Running, google: StandIn
 ) -> None:
