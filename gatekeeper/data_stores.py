@@ -112,9 +112,9 @@ async def _open(settings: Settings) -> DataStores:
         registry, long_decodes, searches, pending, owners, google_keys.pool, await registry.load()
     )
     warn_of_unowned(store, settings)
-    follower = ledger.consumers.follow(key_store_projection, retention_bytes=None)
+    subscription = ledger.consumers.subscribe(key_store_projection, retention_bytes=None)
     ledger.recover()
-    await follower.feed()
+    await subscription.feed()
     key_store_projection.replaying = False
     free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals), google_keys.pool.project_of)
     return DataStores(

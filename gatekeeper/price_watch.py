@@ -7,12 +7,12 @@ from typing import Protocol
 
 import trio
 
-from gatekeeper.file_state import file_state
 from gatekeeper.keys.audit import AuditLog, Change
 from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.logs import log
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.price_faults import CatalogueError
+from gatekeeper.runtime import file_state
 from gatekeeper.settings import OwnPrices
 from gatekeeper.startup import load_catalogue
 

@@ -1,4 +1,6 @@
-"""Settings of the process: file descriptors, standard streams, the time zone, the garbage collector."""
+"""What is asked of the operating system and of the interpreter: file descriptors, standard streams, whether a
+file has changed, the time zone, the memory of an idle library, the garbage collector.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,13 @@ import select
 import sys
 import time
 from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WRITE_SIZE = select.PIPE_BUF  # bytes that a writable pipe accepts without blocking
+_DONTNEED = 4  # MADV_DONTNEED, the same on every Linux
 
 
 def raise_descriptor_limit() -> None:
@@ -29,6 +36,16 @@ def can_open_file() -> bool:
     except OSError:
         return False
     return True
+
+
+def file_state(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written or replaced, and when it is given other permissions; None if it is
+    missing or out of reach."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def reserve_standard_fds() -> None:
@@ -87,6 +104,30 @@ class NonBlockingWriter:
 
     def flush(self) -> None:
         """Does nothing: there is no buffer."""
+
+
+def drop_executable_pages(library: str) -> None:
+    """Releases the code pages of an idle library, whose file name starts with `library` (MADV_DONTNEED).
+
+    DuckDB's code takes 30 MB of a process that has used it, a third of the idle gateway's memory. The pages
+    are unchanged copies of a file, so the kernel can drop them and reload them from the page cache at the
+    next use: measured, 3 ms to drop, 20 ms to reload. Does nothing on other systems than Linux.
+    """
+    # MADV_PAGEOUT would save 8 MB more, but evicts the page cache, and the next query waits for the disk.
+    if sys.platform != "linux":
+        return
+    # Imported here: `gatekeeper --help` does without.
+    import ctypes
+    from pathlib import Path
+
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        # Executable and not writable: none of its pages can have been changed.
+        span, permissions, *_, name = line.split()
+        if permissions == "r-xp" and name.rpartition("/")[2].startswith(library):
+            start, end = (int(bound, 16) for bound in span.split("-"))
+            madvise(start, end - start, _DONTNEED)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from gatekeeper import setting_parsers
 class Setting(NamedTuple):
     """One row: `environment` lists the variables, the preferred one first; `parse` raises ValueError with
     what is allowed; `is_list`: the file may give a list of strings; `is_tables`: only the file has it, as an
-    array of tables (`google_key_settings`)."""
+    array of tables (`google_key`)."""
 
     name: str
     environment: tuple[str, ...]

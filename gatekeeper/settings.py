@@ -16,8 +16,7 @@ from typing import Any, NamedTuple, cast
 
 from gatekeeper import setting_parsers
 from gatekeeper.addresses import Network, is_loopback
-from gatekeeper.google_key import GoogleKey, GoogleKeyError, numbered
-from gatekeeper.google_key_settings import read_tables
+from gatekeeper.google_key import GoogleKey, GoogleKeyError, numbered, read_key_tables
 from gatekeeper.setting_definitions import SETTINGS, Setting
 from gatekeeper.suggestions import did_you_mean
 
@@ -179,7 +178,7 @@ def _read_tables(
     setting: Setting, value: object, environ: Mapping[str, str], file: Path
 ) -> tuple[GoogleKey, ...]:
     try:
-        return read_tables(setting.name, value, environ, file.parent)
+        return read_key_tables(setting.name, value, environ, file.parent)
     except GoogleKeyError as error:
         raise SettingError(
             f"{error.member}: {error.shown} (set by {file}) is not allowed; it takes {error.allowed}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gatekeeper.admin.key_schemas import NEXT_CURSOR
-from gatekeeper.ledger.analytics.chains import FIELDS as CHAIN_FIELDS
+from gatekeeper.ledger.analytics.call_pages import CHAIN_FIELDS
 from gatekeeper.ledger.call import COLUMNS, Outcome
 from gatekeeper.openapi.document import Operation
 from gatekeeper.openapi.schema import (

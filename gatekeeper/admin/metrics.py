@@ -102,7 +102,7 @@ def _gauges(gateway: Gateway) -> Iterator[Metric]:
     )
     ready = not any(not_ready_reasons(gateway))
     yield _gauge("ready", "1 while /readyz is 200, else 0.", float(ready))
-    lag = gateway.ledger.analytics.follower.lag
+    lag = gateway.ledger.analytics.subscription.lag
     yield _gauge("analytics_lag_bytes", "Bytes of the journal that the analytics file lacks.", lag.size)
     yield _gauge("analytics_lag_seconds", "Since a call ended that the analytics file lacks.", lag.seconds)
     health = gateway.google_keys.pool.health(gateway.now_micros())

@@ -12,7 +12,7 @@ from gatekeeper import runtime
 from gatekeeper.admin.problems import Problem, send_document
 from gatekeeper.gateway import Gateway
 from gatekeeper.keys.google_key_health import KeyHealth
-from gatekeeper.ledger.consumers import Follower
+from gatekeeper.ledger.consumers import Subscription
 
 Document = dict[str, object]
 
@@ -34,7 +34,7 @@ def readiness(gateway: Gateway) -> Document:
             warnings=warnings,
         )
     told = [{"label": each.label, "state": each.state} for each in _google_key_health(gateway)]
-    behind = round(gateway.ledger.analytics.follower.lag_seconds, 1)
+    behind = round(gateway.ledger.analytics.subscription.lag_seconds, 1)
     return {
         "ready": True,
         "reasons": reasons,
@@ -92,19 +92,20 @@ def _warnings(gateway: Gateway) -> Iterator[str]:
     if len(pool) > 1 and pool.all_out(gateway.now_micros()):
         yield "no Google key takes calls now (GET /google_key/list says why, and until when)"
     ledger = gateway.ledger
-    for follower in ledger.consumers.lagging:
-        size, seconds = follower.lag
-        yield f"{_lag_warning(gateway, follower)} ({size:,} bytes of the journal behind, for {seconds:.0f} s)"
-    for follower in ledger.consumers.with_lost_calls:
-        calls = f"{follower.lost} call{'s' * (follower.lost > 1)}"
-        yield f"{follower.name} lacks {calls}, which the journal deleted before it had consumed them"
+    for subscription in ledger.consumers.lagging:
+        size, seconds = subscription.lag
+        behind = f"{size:,} bytes of the journal behind, for {seconds:.0f} s"
+        yield f"{_lag_warning(gateway, subscription)} ({behind})"
+    for subscription in ledger.consumers.with_lost_calls:
+        calls = f"{subscription.lost} call{'s' * (subscription.lost > 1)}"
+        yield f"{subscription.name} lacks {calls}, which the journal deleted before it had consumed them"
     if lines := ledger.journal.damaged_lines:
         yield f"{lines} damaged line{'s' * (lines > 1)} of the journal had to be skipped"
     if lost := ledger.journal.lost_refused_calls:
         yield f"{lost} refused call{'s' * (lost > 1)} came while the disk was full, and have no row"
 
 
-def _lag_warning(gateway: Gateway, follower: Follower) -> str:
-    if follower is gateway.ledger.analytics.follower and follower.retries.failing:
+def _lag_warning(gateway: Gateway, subscription: Subscription) -> str:
+    if subscription is gateway.ledger.analytics.subscription and subscription.retries.failing:
         return "the analytics file is damaged or cannot be written (see the log); the journal keeps the calls"
-    return f"a consumer of the journal lags behind (see the log): {follower.name}"
+    return f"a consumer of the journal lags behind (see the log): {subscription.name}"

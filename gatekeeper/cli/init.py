@@ -6,6 +6,7 @@ keep in their history; none is printed. The file is private and complete at once
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shlex
@@ -20,10 +21,9 @@ from gatekeeper.cli.deadline import ProbeError
 from gatekeeper.cli.output import print_cells, print_note, print_warning
 from gatekeeper.cli.probes import key_refusal
 from gatekeeper.client.columns import TextRole
-from gatekeeper.setting_definitions import SETTINGS
+from gatekeeper.setting_definitions import SETTINGS, Setting
 from gatekeeper.setting_parsers import GOOGLE_API_URL
 from gatekeeper.settings import DEFAULT_FILE, SettingError, load, parse_setting
-from gatekeeper.settings_text import settings_text
 
 # Prints the master key of a settings file.
 KEY_OF_FILE = r"""sed -n 's/^master_key = "\(.*\)"$/\1/p'"""
@@ -36,6 +36,14 @@ NO_KEY = (
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 # With what each question is asked.
 QUESTIONS = {"host": "Address to listen on", "port": "Port", "data": "Data folder"}
+
+FILE_HEAD = """\
+# Settings of the gateway, written by `gatekeeper init`. Flags and environment variables win over this file.
+# `gatekeeper config` prints all settings, where each came from, and what it means.
+"""
+NOT_STRINGS = ("port", "sandbox")
+# They are shown as comments where they are defaults.
+SHOWN_DEFAULTS = ("host", "port", "data", "upstream", "timezone")
 
 
 @click.command(
@@ -237,3 +245,24 @@ def valid(name: str, text: str) -> str:
     except ValueError as allowed:
         raise click.UsageError(f"it takes {allowed}") from None
     return text
+
+
+def settings_text(given: Mapping[str, str]) -> str:
+    """As TOML, with the meaning of each setting; defaults that one may want to change are comments."""
+    shown = [entry_text(each, given) for each in SETTINGS if each.name in {*given, *SHOWN_DEFAULTS}]
+    return "\n".join([FILE_HEAD, *shown])
+
+
+def entry_text(setting: Setting, given: Mapping[str, str]) -> str:
+    comment = f"# {setting.meaning[0].upper()}{setting.meaning[1:]}."
+    if setting.name in given:
+        return f"{comment}\n{setting.name} = {toml_value(setting, given[setting.name])}\n"
+    return f"{comment}\n# {setting.name} = {toml_value(setting, setting.default or '')}\n"
+
+
+def toml_value(setting: Setting, text: str) -> str:
+    """A number or a switch as such, everything else as a string: JSON's strings are TOML's."""
+    if setting.name in NOT_STRINGS and text.isascii() and text.isalnum():
+        return text.lower()
+    # JSON leaves DEL as it is, which TOML does not allow.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -38,8 +38,7 @@ from gatekeeper.settings import OwnPrices
 from gatekeeper.times import to_micros
 
 if TYPE_CHECKING:
-    from gatekeeper.ledger.analytics.reprice import Run
-    from gatekeeper.ledger.analytics.reprice_report import CallChange, ModelChange, Report
+    from gatekeeper.ledger.analytics.reprice import CallChange, ModelChange, Report, Run
     from gatekeeper.settings import Settings
 
 # Until this process has opened the file, which no other can open then. Afterwards, should it die, the gateway

@@ -21,8 +21,8 @@ from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.sqlite_file import SqliteFile
-from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, CallRecord, Position
+from gatekeeper.ledger.journal_entries import Batch
 from gatekeeper.pricing.allowance import Period, period_of
 from gatekeeper.pricing.cost_lines import SEARCH_KINDS
 from gatekeeper.times import utc_day

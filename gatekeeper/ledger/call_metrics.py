@@ -11,8 +11,8 @@ from bisect import bisect_left
 from collections import Counter
 from itertools import accumulate
 
-from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, CallRecord, Outcome, Position
+from gatekeeper.ledger.journal_entries import Batch
 from gatekeeper.refusals import Reason
 
 MAX_MODELS = 200

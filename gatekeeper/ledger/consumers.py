@@ -1,6 +1,6 @@
 """Consumers of the journal, each in its own task, so that one that fails or hangs does not slow the others.
 
-To add a consumer, write a class like `batch.Consumer` and pass it to `Consumers.follow`.
+To add a consumer, write a class like `journal_entries.Consumer` and pass it to `Consumers.subscribe`.
 
 How much of the journal is retained for which consumer:
 
@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 import trio
 
-from gatekeeper.ledger.batch import Batch, Consumer
 from gatekeeper.ledger.call import Position
 from gatekeeper.ledger.journal import Journal
+from gatekeeper.ledger.journal_entries import Batch, Consumer
 from gatekeeper.ledger.segments import bytes_after, count_end_records, oldest_segment_within
 from gatekeeper.logs import log
 
@@ -90,7 +90,7 @@ class Lag(NamedTuple):
     seconds: float
 
 
-class Follower:
+class Subscription:
     """Feeds one consumer from the journal, and keeps its state: its lag, failures and lost calls."""
 
     def __init__(self, journal: Journal, consumer: Consumer, retention_bytes: int | None, event: str) -> None:
@@ -205,42 +205,42 @@ class Consumers:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._followers: list[Follower] = []
+        self._subscriptions: list[Subscription] = []
         self._discarding = RetryBackoff("discard")
 
-    def follow(
+    def subscribe(
         self,
         consumer: Consumer,
         *,
         retention_bytes: int | None = SINK_RETENTION_BYTES,
         event: str = "ledger_task",
-    ) -> Follower:
+    ) -> Subscription:
         """Registers a consumer. The journal retains at most `retention_bytes` for it; None: all that it has
         not consumed, for one that must have every call. `event` is the prefix of its log events."""
-        follower = Follower(self._journal, consumer, retention_bytes, event)
-        self._followers.append(follower)
-        return follower
+        subscription = Subscription(self._journal, consumer, retention_bytes, event)
+        self._subscriptions.append(subscription)
+        return subscription
 
     def notify(self) -> None:
         """A call ended."""
-        for follower in self._followers:
-            follower.notify()
+        for subscription in self._subscriptions:
+            subscription.notify()
 
     @property
-    def lagging(self) -> list[Follower]:
+    def lagging(self) -> list[Subscription]:
         """Those that lag behind the journal."""
-        return [follower for follower in self._followers if follower.is_lagging]
+        return [subscription for subscription in self._subscriptions if subscription.is_lagging]
 
     @property
-    def with_lost_calls(self) -> list[Follower]:
+    def with_lost_calls(self) -> list[Subscription]:
         """The sinks that lack calls."""
-        return [follower for follower in self._followers if follower.lost]
+        return [subscription for subscription in self._subscriptions if subscription.lost]
 
     async def run(self) -> None:
         """Feeds each consumer, and deletes segments that none needs, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for follower in self._followers:
-                nursery.start_soon(follower.run)
+            for subscription in self._subscriptions:
+                nursery.start_soon(subscription.run)
             # A task of its own too: a consumer that hangs must not keep the disk from being freed.
             nursery.start_soon(self._keep_discarding)
 
@@ -248,7 +248,7 @@ class Consumers:
         seen = None
         while True:
             await trio.sleep(CONSUME_INTERVAL)
-            marks = [follower.consumer.watermark for follower in self._followers]
+            marks = [subscription.consumer.watermark for subscription in self._subscriptions]
             # The segment counts too: as segments are added, the oldest one that a sink retains expires.
             state = (marks, self._journal.write_position.segment)
             if state != seen or self._discarding.failing:
@@ -257,21 +257,21 @@ class Consumers:
 
     def discard(self) -> None:
         """Deletes the segments that no consumer needs any more. Blocks. Raises OSError."""
-        marks = [follower.retain_from() for follower in self._followers]
+        marks = [subscription.retain_from() for subscription in self._subscriptions]
         self._journal.discard(marks, self._count_lost)
 
     def _count_lost(self, number: int) -> None:
-        for follower in self._followers:
-            follower.count_lost(number)
+        for subscription in self._subscriptions:
+            subscription.count_lost(number)
 
     async def run_rounds(self) -> None:
         """One round of each consumer, concurrently."""
         async with trio.open_nursery() as nursery:
-            for follower in self._followers:
-                nursery.start_soon(follower.run_round)
+            for subscription in self._subscriptions:
+                nursery.start_soon(subscription.run_round)
 
     async def run_last_rounds(self) -> None:
         """The round of each at shutdown."""
         async with trio.open_nursery() as nursery:
-            for follower in self._followers:
-                nursery.start_soon(follower.run_last_round)
+            for subscription in self._subscriptions:
+                nursery.start_soon(subscription.run_last_round)

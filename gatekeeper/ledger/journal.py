@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Lock
 
 from gatekeeper.ledger.call import START, Amendment, CallRecord, JournalEntry, Outcome, Position
-from gatekeeper.ledger.journal_reader import read_entries
+from gatekeeper.ledger.journal_entries import Entries, RecentEntries, read_entries
 from gatekeeper.ledger.journal_record import JournalRecord, encode_amend, encode_begin, encode_end
-from gatekeeper.ledger.recent_entries import Entries, RecentEntries
 from gatekeeper.ledger.segments import (
     Segment,
+    UnwrittenLines,
     discard_segment,
     earlier_segments,
     fsync,
@@ -28,7 +28,6 @@ from gatekeeper.ledger.segments import (
     segment_numbers,
     segment_path,
 )
-from gatekeeper.ledger.waiting_lines import UnwrittenLines
 from gatekeeper.pricing.cost_notes import reserved_note
 
 PREALLOCATE_BYTES = 4 << 20  # bytes of disk space to keep available

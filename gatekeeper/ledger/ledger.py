@@ -28,7 +28,7 @@ class Ledger:
         self.consumers = Consumers(self.journal)
         self.analytics = Analytics(self.journal, self.consumers, folder, timezone)
         self.metrics = CallMetrics(self.journal.write_position)
-        self._metrics_follower = self.consumers.follow(self.metrics)
+        self._metrics_subscription = self.consumers.subscribe(self.metrics)
         self._dirty = False
         self._reported_error: OSError | None = None  # the journal's error, if it was logged
 
@@ -76,7 +76,7 @@ class Ledger:
 
     async def current_metrics(self) -> CallMetrics:
         """The counters, with every call that has ended."""
-        await self._metrics_follower.run_round(immediately=True)
+        await self._metrics_subscription.run_round(immediately=True)
         return self.metrics
 
     # Background tasks

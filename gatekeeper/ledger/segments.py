@@ -12,6 +12,7 @@ import ctypes
 import errno
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,11 @@ from gatekeeper.ledger.call import Position
 from gatekeeper.ledger.journal_record import VERSION, JournalRecord, decode_line, encode_header
 
 SUFFIX = ".ndjson"
+
+# FALLOC_FL_KEEP_SIZE of <linux/falloc.h>.
+_KEEP_SIZE = 1
+# What file systems without it answer, and kernels without the call.
+_UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 class NewerJournalError(Exception):
@@ -215,12 +221,6 @@ def fsync(path: Path) -> None:
         os.close(fd)
 
 
-# FALLOC_FL_KEEP_SIZE of <linux/falloc.h>.
-_KEEP_SIZE = 1
-# What file systems without it answer, and kernels without the call.
-_UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-
-
 def allocate(fd: int, start: int, length: int) -> bool:
     """Allocates disk space for `length` bytes from `start`, so that they can be written even if the disk is
     full. Returns False if that is not supported here.
@@ -239,3 +239,23 @@ def allocate(fd: int, start: int, length: int) -> bool:
     if number in _UNSUPPORTED:
         return False
     raise OSError(number, os.strerror(number))
+
+
+class UnwrittenLines:
+    """They wait in memory, in their order. `size` is their number of bytes."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, line: bytes) -> None:
+        self._lines.append(line)
+        self.size += len(line)
+
+    def append_first(self, segment: Segment) -> None:
+        """Moves the first one to the segment. Raises OSError; then it goes on waiting."""
+        segment.append(self._lines[0])
+        self.size -= len(self._lines.popleft())

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import trio
 
-from gatekeeper.file_state import file_state
 from gatekeeper.logs import log
+from gatekeeper.runtime import file_state
 
 LOOK_SECONDS = 1.0  # seconds between two looks at the files
 EXPIRY_WARNING = timedelta(days=14)  # what is left of a certificate that should have been renewed

@@ -139,9 +139,9 @@ async def test_rows_that_cannot_move_for_long_make_it_unready_until_they_can(adm
 
 
 async def test_calls_that_a_sink_lacks_are_a_warning(admin):
-    follower = admin.ledger.consumers.follow(admin.ledger.metrics)
+    subscription = admin.ledger.consumers.subscribe(admin.ledger.metrics)
     for lost, calls in ((1, "1 call"), (3, "3 calls")):
-        follower.lost = lost
+        subscription.lost = lost
         assert (await admin.get("/readyz"))["warnings"] == [
             f"CallMetrics lacks {calls}, which the journal deleted before it had consumed them"
         ]

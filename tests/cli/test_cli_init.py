@@ -21,9 +21,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.cli.init import settings_text
 from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.settings import load
-from gatekeeper.settings_text import settings_text
 
 COMMAND = (sys.executable, "-m", "gatekeeper", "init")
 KEY = "AIzaOfTheTestsThatNobodyMaySee"

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from rig.analytics import Analytics
 from rig.cases import cases
 
-from gatekeeper.ledger.analytics.executable_pages import drop_executable_pages
 from gatekeeper.ledger.analytics.messages import (
     ADDED_COLUMNS,
     SEARCHES_NOT_KEPT,
@@ -34,6 +33,7 @@ from gatekeeper.ledger.analytics.sql_guard import SqlError, execute_select
 from gatekeeper.ledger.call import COLUMNS, CallRecord, Outcome, Position, call_document
 from gatekeeper.ledger.filters import parse
 from gatekeeper.money import usd
+from gatekeeper.runtime import drop_executable_pages
 from gatekeeper.times import to_micros
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

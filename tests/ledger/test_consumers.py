@@ -67,13 +67,13 @@ async def test_a_consumer_that_fails_holds_up_no_other_and_is_asked_less_often(
 ) -> None:
     failing, well = Sink(), Sink()
     failing.fails = True
-    follower = ledger.consumers.follow(failing)
-    ledger.consumers.follow(well)
+    subscription = ledger.consumers.subscribe(failing)
+    ledger.consumers.subscribe(well)
     ids: list[str] = []
     for _ in range(3):
         ids += end(ledger)
         await ledger.consumers.run_rounds()
-    assert (well.taken, failing.offered, ledger.consumers.lagging) == (ids, 1, [follower])
+    assert (well.taken, failing.offered, ledger.consumers.lagging) == (ids, 1, [subscription])
     for pause in (INITIAL_BACKOFF, 2 * INITIAL_BACKOFF):
         mock_clock.jump(pause)
         for _ in range(3):
@@ -91,17 +91,17 @@ async def test_the_lag_is_the_bytes_not_taken_and_the_time_since_none_were(
     ledger: Ledger, tmp_path: Path, mock_clock: MockClock
 ) -> None:
     sink = Sink()
-    follower = ledger.consumers.follow(sink)
+    subscription = ledger.consumers.subscribe(sink)
     end(ledger, 50)
     await ledger.consumers.run_rounds()
-    assert follower.lag == (0, 0.0)
+    assert subscription.lag == (0, 0.0)
     sink.fails = True
     before = journal_size(tmp_path)
     end(ledger, 100)
     mock_clock.jump(7)
     await ledger.consumers.run_rounds()
     assert len(list((tmp_path / "journal").iterdir())) > 1
-    assert follower.lag == (journal_size(tmp_path) - before, 7.0)
+    assert subscription.lag == (journal_size(tmp_path) - before, 7.0)
 
 
 @pytest.fixture
@@ -129,8 +129,8 @@ async def test_a_sink_in_trouble_for_ever_slows_nobody_and_holds_back_a_bounded_
 ) -> None:
     broken, keeper = Sink(), Keeper()
     setattr(broken, trouble, True)
-    follower = ledger.consumers.follow(broken, retention_bytes=HOLDS)
-    ledger.consumers.follow(keeper, retention_bytes=None)
+    subscription = ledger.consumers.subscribe(broken, retention_bytes=HOLDS)
+    ledger.consumers.subscribe(keeper, retention_bytes=None)
     nursery.start_soon(ledger.run)
     begun = trio.current_time()
     ids: list[str] = []
@@ -140,20 +140,20 @@ async def test_a_sink_in_trouble_for_ever_slows_nobody_and_holds_back_a_bounded_
         ids.extend(end(ledger, 100))
         written += journal_size(tmp_path) - size
         await until(lambda: keeper.taken == ids)
-        await until(lambda: ledger.analytics.follower.lag.size == 0)
+        await until(lambda: ledger.analytics.subscription.lag.size == 0)
         await until(lambda: journal_size(tmp_path) <= HOLDS)
     assert written > 3 * HOLDS
     assert len((await ledger.analytics.calls(Filter(), 2000)).value) == len(ids)
-    assert HOLDS - 2 * SEGMENT < follower.lag.size <= HOLDS
-    assert follower.lag.seconds == pytest.approx(trio.current_time() - begun, abs=1)
+    assert HOLDS - 2 * SEGMENT < subscription.lag.size <= HOLDS
+    assert subscription.lag.seconds == pytest.approx(trio.current_time() - begun, abs=1)
     monkeypatch.setattr(consumers, "SLOW_SECONDS", 0.0)
-    assert ledger.consumers.lagging == [follower], "also one that hangs"
-    assert follower.lost > 0
+    assert ledger.consumers.lagging == [subscription], "also one that hangs"
+    assert subscription.lost > 0
     assert "journal_discarded_before_consumed" in capsys.readouterr().err
     if trouble == "fails":
         broken.fails = False
-        await until(lambda: follower.lag.size == 0)
-        assert broken.taken == ids[follower.lost :], "the gap is what was counted, and nothing else"
+        await until(lambda: subscription.lag.size == 0)
+        assert broken.taken == ids[subscription.lost :], "the gap is what was counted, and nothing else"
 
 
 async def test_one_that_must_have_every_call_holds_back_all_of_them(
@@ -161,7 +161,7 @@ async def test_one_that_must_have_every_call_holds_back_all_of_them(
 ) -> None:
     keeper = Keeper()
     keeper.fails = True
-    ledger.consumers.follow(keeper, retention_bytes=None)
+    ledger.consumers.subscribe(keeper, retention_bytes=None)
     ids = end(ledger, 1000)
     for _ in range(3):
         await ledger.consumers.run_rounds()
@@ -179,7 +179,7 @@ async def test_a_stop_waits_for_a_sink_for_some_seconds(
     monkeypatch.setattr(consumers, "SINK_CLOSE_TIMEOUT", 0.1)
     sink = Sink()
     sink.hangs = True
-    ledger.consumers.follow(sink)
+    ledger.consumers.subscribe(sink)
     end(ledger)
     with trio.fail_after(5):
         await ledger.consumers.run_last_rounds()
@@ -197,8 +197,8 @@ async def test_one_that_takes_nothing_for_now_is_asked_again_each_round(
                 self.watermark = batch.end
 
     sink = Later()
-    follower = ledger.consumers.follow(sink)
+    subscription = ledger.consumers.subscribe(sink)
     nursery.start_soon(ledger.run)
     end(ledger)
-    await until(lambda: follower.lag.size == 0)
+    await until(lambda: subscription.lag.size == 0)
     assert (sink.offered, ledger.consumers.lagging) == (6, [])

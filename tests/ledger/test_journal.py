@@ -24,7 +24,7 @@ from rig.rotation import rotate
 
 from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.ledger.journal_reader import read_entries
+from gatekeeper.ledger.journal_entries import read_entries
 from gatekeeper.ledger.segments import NewerJournalError
 
 START = Position(0, 0)

@@ -12,7 +12,7 @@ from rig.disk import disk_ends_at
 from gatekeeper.ledger.analytics.messages import encode_row
 from gatekeeper.ledger.call import Amendment, CallRecord, JournalEntry, Outcome, Position
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.ledger.journal_reader import read_entries
+from gatekeeper.ledger.journal_entries import read_entries
 
 START = Position(0, 0)
 TEXTS = st.text(st.characters(codec=None), max_size=5)  # lone surrogates too

@@ -21,9 +21,9 @@ from gatekeeper.keys.pending_charges import PendingCharges, SqlitePendingStore
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, CallRecord, Outcome
 from gatekeeper.ledger.journal import Journal
+from gatekeeper.ledger.journal_entries import Batch
 
 SECOND = 10**6
 

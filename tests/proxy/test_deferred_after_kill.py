@@ -21,8 +21,8 @@ from gatekeeper.keys.owners import Owners, SqliteOwnerStore
 from gatekeeper.keys.pending_charges import PendingCharges, SqlitePendingStore
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import START, Amendment, CallRecord, Outcome, PendingCharge
+from gatekeeper.ledger.journal_entries import Batch
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.proxy.cache_storage import PERIOD, SECOND, storage_begun

@@ -28,7 +28,7 @@ class Analytics(Projection):
         order = call_pages.parse_order(sort)
         with self.query_connection() as con:
             wanted = (wanted or Filter()).in_period(since, until)
-            return call_pages.calls(con, wanted, limit, cursor, order)
+            return call_pages.page_of_calls(con, wanted, limit, cursor, order)
 
     def call(self, call_id: str) -> Any:
         with self.query_connection() as con:

@@ -20,7 +20,7 @@ from gatekeeper.ledger.call import START, Amendment, CallRecord, call_document
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.ledger.recent_entries import Entries
+from gatekeeper.ledger.journal_entries import Entries
 from gatekeeper.ledger.segments import segment_numbers
 from gatekeeper.serve import open_gateway, read_certificate, server_config
 from gatekeeper.server.certificate import ServerCertificate

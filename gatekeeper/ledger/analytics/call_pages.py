@@ -1,7 +1,13 @@
-"""Pages of finished calls, in the order asked for.
+"""Finished calls of the analytics file: pages in the order asked for, and the chain of a long decode, the
+calls that `continues` links, from the first request on.
 
 The next page continues after the last row of the one before: its cursor has that row's value and id, not a
 number of rows, so calls that end meanwhile shift nothing.
+
+A chain goes from a call back to the first one, and from there on to all that went on with one of them: mostly
+one each, but a request that was repeated has the same token as the one before it. Step by step: each step is
+a look-up by id, or a scan of one column that is almost empty; a recursive query would read the ids of all
+calls at each.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from uuid import UUID
 
 import msgspec
 
+from gatekeeper.ledger.analytics import queries
 from gatekeeper.ledger.analytics.messages import CursorError, SortError
 from gatekeeper.ledger.analytics.queries import SELECT_COLUMNS, row_document
 from gatekeeper.ledger.call import COLUMNS, Document
@@ -48,6 +55,20 @@ SORTS = {
 _PAGE_SQL = """
     SELECT {columns} FROM calls WHERE id IN (SELECT id FROM calls WHERE {condition} ORDER BY {order} LIMIT ?)
     ORDER BY {order}
+"""
+
+MAX_HOPS = 1000
+"""How many calls of a chain are shown, the first ones."""
+CHAIN_FIELDS = (
+    "id", "started_at", "outcome", "finish_reason", "prompt_tokens", "cached_tokens", "output_tokens",
+    "thoughts_tokens", "total_tokens", "cost_usd", "usage_note",
+)  # fmt: skip
+
+_IN_IDS = "id IN (SELECT unnest(CAST(? AS UUID[])))"
+_CALL_BEFORE = "SELECT CAST(continues AS VARCHAR) FROM calls WHERE id = TRY_CAST(? AS UUID)"
+_CALLS_AFTER = """
+    SELECT CAST(id AS VARCHAR) FROM calls
+    WHERE continues IS NOT NULL AND continues IN (SELECT unnest(CAST(? AS UUID[]))) ORDER BY id LIMIT ?
 """
 
 
@@ -114,7 +135,7 @@ def parse_order(sort: str) -> Order:
     return Order(sort, SORTS[name], sort.startswith("-"))
 
 
-def calls(
+def page_of_calls(
     con: DuckDBPyConnection,
     wanted: Filter,
     limit: int,
@@ -146,3 +167,40 @@ def parse_id(text: str) -> str:
         return str(UUID(text))
     except ValueError:
         raise CursorError(f'"{text}" is not a cursor; give the `next_cursor` of a page') from None
+
+
+def chain(con: DuckDBPyConnection, sums: queries.Sums, call_id: str) -> Document:
+    """`chain`, the finished calls of the call's long decode in their order, each with `CHAIN_FIELDS`, and
+    `chain_total`, their sums; nothing if it is the only one."""
+    ids = _ids_of_chain(con, _first_of_chain(con, call_id))
+    if len(ids) < 2:
+        return {}
+    select = f"SELECT {queries.SELECT_COLUMNS} FROM calls WHERE {_IN_IDS} ORDER BY id"  # noqa: S608
+    found = [queries.row_document(row) for row in con.execute(select, [ids]).fetchall()]
+    total = sums.report(con, ["none"], (_IN_IDS, [ids]), None)["total"]
+    return {"chain": [{name: call[name] for name in CHAIN_FIELDS} for call in found], "chain_total": total}
+
+
+def _first_of_chain(con: DuckDBPyConnection, call_id: str) -> str:
+    """The first call of the chain, as far as the file has it."""
+    seen: dict[str, None] = {}
+    following: str | None = call_id
+    # `seen`, because a file that others have written may link calls in a circle.
+    while following and following not in seen and len(seen) < MAX_HOPS:
+        row = con.execute(_CALL_BEFORE, [following]).fetchone()
+        if row is None:
+            break
+        seen[following] = None
+        following = row[0]
+    return next(reversed(seen), call_id)
+
+
+def _ids_of_chain(con: DuckDBPyConnection, first: str) -> list[str]:
+    """The ids of a call, and of all that go on with it."""
+    found = {first: None}
+    latest = [first]
+    while latest and len(found) < MAX_HOPS:
+        rows = con.execute(_CALLS_AFTER, [latest, MAX_HOPS - len(found)]).fetchall()
+        latest = [row[0] for row in rows if row[0] not in found]
+        found |= dict.fromkeys(latest)
+    return list(found)

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from gatekeeper.ledger.analytics import call_pages, chains, queries
+from gatekeeper.ledger.analytics import call_pages, queries
 from gatekeeper.ledger.analytics.call_pages import NEWEST_FIRST, Order
-from gatekeeper.ledger.analytics.executable_pages import drop_executable_pages
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsResult,
     FileLocked,
@@ -26,12 +25,13 @@ from gatekeeper.ledger.analytics.messages import (
     SharedSnapshot,
 )
 from gatekeeper.ledger.analytics.sql_query import SqlRunner
-from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import START, Document, Position
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
+from gatekeeper.ledger.journal_entries import Batch
 from gatekeeper.logs import log
+from gatekeeper.runtime import drop_executable_pages
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -58,7 +58,7 @@ class Analytics:
     """Queries on finished calls, and the consumer that moves them into the file."""
 
     def __init__(self, journal: Journal, consumers: Consumers, folder: Path, timezone: str) -> None:
-        self.follower = consumers.follow(self, retention_bytes=None, event="analytics_write")
+        self.subscription = consumers.subscribe(self, retention_bytes=None, event="analytics_write")
         self.sums = queries.Sums(timezone)
         self.sql_runner = SqlRunner(self.shared, folder)
         self._journal = journal
@@ -96,16 +96,16 @@ class Analytics:
     async def calls(
         self, wanted: Filter, limit: int, cursor: str | None = None, order: Order = NEWEST_FIRST
     ) -> AnalyticsResult[list[Document]]:
-        """At most `limit` finished calls; see `call_pages.calls`."""
-        return await self.query(lambda con: call_pages.calls(con, wanted, limit, cursor, order))
+        """At most `limit` finished calls; see `call_pages.page_of_calls`."""
+        return await self.query(lambda con: call_pages.page_of_calls(con, wanted, limit, cursor, order))
 
     async def call(self, call_id: str) -> AnalyticsResult[Document | None]:
         """See `queries.call`."""
         return await self.query(lambda con: queries.call(con, call_id))
 
     async def chain(self, call_id: str) -> Document:
-        """The long decode that a finished call is part of; see `chains.chain`."""
-        return (await self.query(lambda con: chains.chain(con, self.sums, call_id))).value
+        """The long decode that a finished call is part of; see `call_pages.chain`."""
+        return (await self.query(lambda con: call_pages.chain(con, self.sums, call_id))).value
 
     async def spend(
         self, by: list[str], wanted: Filter, limit: int | None, top: int | None = None
@@ -145,7 +145,7 @@ class Analytics:
 
     def end_loan(self) -> None:
         self._lent_until = 0.0
-        self.follower.retry_soon()
+        self.subscription.retry_soon()
 
     @asynccontextmanager
     async def shared(self) -> AsyncGenerator[SharedSnapshot]:
@@ -177,7 +177,7 @@ class Analytics:
             await self._in_thread(work)
         except Exception as error:  # noqa: BLE001  whatever the disk or DuckDB does, the gateway keeps serving
             log.warning("analytics_file_close_failed", problem=type(error).__name__, detail=str(error))
-            self.follower.retry_soon()
+            self.subscription.retry_soon()
 
     # For readiness
 
@@ -186,7 +186,7 @@ class Analytics:
         """Why the gateway is not ready: the file has lagged behind for too long."""
         if self._backlog_full:
             return "too many calls wait for the analytics file: answers lack the latest ones"
-        if trio.current_time() - self.follower.retries.failing_since > STALL_SECONDS:
+        if trio.current_time() - self.subscription.retries.failing_since > STALL_SECONDS:
             return f"no call could be moved into the analytics file for over {STALL_SECONDS:g} seconds"
         return None
 
@@ -218,7 +218,7 @@ class Analytics:
             self._adopt_replaced_file(projection, str(replaced))
         # It has been repaired: pending rows need not wait for the backoff.
         if self.missing_reason == UNUSABLE:
-            self.follower.retry_soon()
+            self.subscription.retry_soon()
         self.missing_reason = None
         self._resume_at_watermark(projection)
 
@@ -282,7 +282,7 @@ class Analytics:
     def _unshare(self) -> None:
         if self._projection is not None:
             self._projection.reopen_read_write()
-        self.follower.retry_soon()
+        self.subscription.retry_soon()
 
     def _lend(self, seconds: float) -> bool:
         projection = self._open()
