@@ -151,8 +151,8 @@ def _forecast(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> 
     # The first event is charged with the prompt, which may be longer than any before.
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
     # It is metered: what such answers have cost is enough to begin with. The first event of one that thinks
-    # may have most of it: without experience all that the request allows, or what a usual one may cost.
-    usual = expected or (firm if known.is_firm else min(firm, known.usual_pico))
+    # may have most of it: before the key's own experience, all that the request allows.
+    usual = firm if known.is_firm and likely is None else expected or min(firm, known.usual_pico)
     return CostForecast(firm, known.is_firm, usual, likely, first + step)
 
 

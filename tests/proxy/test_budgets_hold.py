@@ -236,6 +236,8 @@ async def test_the_first_streams_of_a_key_reserve_all_that_they_can_cost(
 
     limited: dict[str, object] = {"generationConfig": {"maxOutputTokens": limit}}
     kind = KINDS["SSE"]._replace(limit=limited, script=thinking)
+    google.script = lambda reply: sse(reply, 20)  # another key's stream is cheap
+    await ask(guarded, kind, await guarded.key(max_budget="1"), limited=True, clients=1)
     google.script = in_waves(google, kind)
     budget = Decimal("0.025")
     secret = await guarded.key(max_budget=str(budget))
