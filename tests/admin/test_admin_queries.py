@@ -23,7 +23,7 @@ from gatekeeper.ledger.analytics.messages import QueryRefused
 from gatekeeper.ledger.analytics.sql_guard import TEMP_DIR
 from gatekeeper.ledger.analytics.sql_query import MIB, Limits, environment, parse_result
 
-LONG = "SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE hash(a.range) <> b.range"
+LONG = "SELECT sleep_ms(3_600_000)"
 GENERATE = "/gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 COUNT = "SELECT count(*) FROM calls"
 OPENED = "import duckdb; print(duckdb.connect({!r}, read_only={}).sql('SELECT model FROM calls').fetchall())"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -83,12 +82,19 @@ def call(number: int, **known: Any) -> CallRecord:
 
 
 class File:
-    """An analytics file with these calls, which nobody has open."""
+    """An analytics file with these calls. Each run has an instance of its own; questions share one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._database: Database | None = None
+
+    def close(self) -> None:
+        if self._database:
+            self._database.close()
+        self._database = None
 
     def add(self, *calls: CallRecord) -> None:
+        self.close()
         analytics = Analytics(self.folder)
         try:
             start = analytics.watermark() or Position(0, 0)
@@ -97,39 +103,40 @@ class File:
         finally:
             analytics.release()
 
-    @contextmanager
-    def attached(self) -> Iterator[Database]:
-        database = Database(self.folder)
-        try:
-            database.attach()
-            yield database
-        finally:
-            database.close()
+    def attached(self) -> Database:
+        if self._database is None:
+            self._database = Database(self.folder)
+            self._database.attach()
+        return self._database
 
     def reprice(
         self, prices: Catalogue | None = None, *, run: UUID = RUN, dry_run: bool = False, **to: Any
     ) -> Report:
         period = {"since": 0, "until": None} | to
-        with self.attached() as database:
+        self.close()
+        try:
             return reprice(
-                database,
+                self.attached(),
                 Run(run, to_micros(NOON), catalogue=prices or catalogue(), **period),
                 dry_run=dry_run,
             )
+        finally:
+            self.close()
 
     def rows(self, query: str = "SELECT cost_usd, price_version FROM calls ORDER BY id") -> list[Any]:
-        with self.attached() as database:
-            return database.con.execute(query).fetchall()
+        return self.attached().con.execute(query).fetchall()
 
     def charges(self, *window_starts: int, run: UUID = RUN) -> set[Charge]:
         mark_run(self.folder, str(run))
-        with self.attached() as database:
-            return set((charges(database.con, self.folder, window_starts) or {})[str(run)])
+        found = charges(self.attached().con, self.folder, window_starts)
+        return set((found or {})[str(run)])
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> File:
-    return File(tmp_path)
+def file(tmp_path: Path) -> Iterator[File]:
+    file = File(tmp_path)
+    yield file
+    file.close()
 
 
 NEW = (Decimal("0.004"), "new")
@@ -295,8 +302,9 @@ def test_a_run_that_fails_before_its_end_has_changed_nothing(file: File) -> None
     def full() -> None:
         raise OSError("disk full")
 
-    with file.attached() as database, pytest.raises(FileUnusable):
-        reprice(database, Run(RUN, 0, 0, None, catalogue()), dry_run=False, before_commit=full)
+    with pytest.raises(FileUnusable):
+        reprice(file.attached(), Run(RUN, 0, 0, None, catalogue()), dry_run=False, before_commit=full)
+    file.close()
     assert file.rows() == [OLD]
     assert file.rows("FROM adjustments") == []
 
