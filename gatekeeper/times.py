@@ -27,6 +27,8 @@ MILLISECONDS = {
 # Short enough that now plus or minus it is always a valid date.
 MAX_SPAN = 100 * 365 * MILLISECONDS["d"]
 
+# No call is before or after; the first and last times of Python's are none in some zones.
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000  # microseconds
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -67,7 +69,8 @@ def parse_time(text: str, now: datetime) -> datetime:
     """Parses a point in time: `1h` (before `now`), `yesterday`, `2026-11-24`, `2026-11-24T13:00:00Z`.
 
     A day is its midnight, a weekday the latest one, which may be today. Without a time zone it is in that of
-    `now`, which must have one. Raises ValueError, with what is allowed, for anything else.
+    `now`, which must have one. A date before EARLIEST, or after LATEST, is that. Raises ValueError, with what
+    is allowed, for anything else.
     """
     if _SPAN.fullmatch(text):
         return now - timedelta(milliseconds=float(parse_span(text)))
@@ -82,7 +85,8 @@ def parse_time(text: str, now: datetime) -> datetime:
             "weekday, this-month, last-month, a date like 2026-11-24, or a time like 2026-11-24T13:00:00Z"
         ) from None
     # What people write without a zone is meant in the configured one.
-    return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+    return min(max(moment, EARLIEST), LATEST)
 
 
 def is_relative(text: str) -> bool:

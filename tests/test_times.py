@@ -72,6 +72,13 @@ def test_a_time_is_a_duration_back_from_now_or_a_date_or_a_time(text: str, momen
     assert parse_time(text, NOW) == moment
 
 
+@cases("text", ["0001-01-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59", "1899-12-31"])
+def test_a_time_is_one_of_every_zone_however_far_away(text: str) -> None:
+    found = parse_time(text, NOW)
+    assert found == (datetime(3000, 1, 1, tzinfo=UTC) if text > "2" else datetime(1900, 1, 1, tzinfo=UTC))
+    assert found.astimezone(ZoneInfo("Pacific/Apia")) == found.astimezone(ZoneInfo("Pacific/Pago_Pago"))
+
+
 @given(st.dates(min_value=date(2, 1, 1)))
 def test_months_begin_on_their_first(today: date) -> None:
     now = datetime.combine(today, time(12), UTC)

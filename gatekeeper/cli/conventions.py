@@ -195,6 +195,9 @@ def map_api_errors(q: str | None = None) -> Generator[None]:
 
             failed.excerpt = pointer(q, error.problem.column, width())
         raise failed from None
+    except UnicodeEncodeError:
+        # An argument that is no UTF-8 is text with surrogates (PEP 383), which no JSON and no URL can have.
+        raise CommandError("an argument has bytes that are no UTF-8", ExitStatus.USAGE) from None
 
 
 def status_of(error: ApiError) -> ExitStatus:

@@ -145,7 +145,10 @@ async def absolute_time(client: Client, time: str | None) -> str | None:
         return time
     # A day by its name is one of the gateway's.
     zone = "UTC" if time[0].isdigit() else (await client.root()).value.timezone or "UTC"
-    return parse_time(time, datetime.now(ZoneInfo(zone))).isoformat()
+    try:
+        return parse_time(time, datetime.now(ZoneInfo(zone))).isoformat()
+    except ValueError:
+        return time  # too long a duration
 
 
 @contextmanager

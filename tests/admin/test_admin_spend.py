@@ -52,6 +52,13 @@ async def test_groups_times_filter_and_limit_choose_the_rows(admin):
     assert (await admin.get("/spend", since="1h"))["total"] == NOTHING
 
 
+@cases("since", ["0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00Z", "0001-01-01"])
+async def test_since_ever_may_be_any_early_time(admin, since):
+    found = await admin.get("/spend", since=since, until="9999-12-31T23:59:59-23:59")
+    assert found["total"] == (await admin.get("/spend"))["total"]
+    assert (found["since"], found["until"]) == ("1900-01-01T00:00:00.000000Z", "3000-01-01T00:00:00.000000Z")
+
+
 async def test_the_calls_of_each_minute_in_order_of_time_and_their_tokens(admin):
     for minute in (3, 0, 3):
         admin.end(admin.start(started_at=NOON + minute * 60_000_000 + 59_999_999), total_tokens=7)

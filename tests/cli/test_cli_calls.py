@@ -304,6 +304,13 @@ def test_an_export_that_fails_leaves_no_file(on: Any, gateway: Any, tmp_path: Pa
     assert old.read_text() == "as it was"
 
 
+def test_an_export_of_too_long_a_time_is_refused_by_the_gateway(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /calls": (400, {"detail": "the longest is 36500d"})}
+    ended = on("calls", "export", "--since", "36501d")
+    assert (ended.status, ended.err) == (6, "gatekeeper: the longest is 36500d.\n")
+    assert gateway.asked[0].query["since"] == "36501d"
+
+
 def test_an_export_is_never_a_part_of_it(on: Any, gateway: Any) -> None:
     gateway.answers = {
         "GET /calls": {"calls": [CALL], "next_cursor": None, "partial": True, "partial_reason": "locked"}

@@ -178,6 +178,24 @@ def test_an_address_that_is_none(cli: Any, args: list[str], url: str) -> None:
     assert "--url and GATEKEEPER_URL take" in ended.err
 
 
+@cases(
+    "args",
+    [
+        ["keys", "list", "--q", "\udcff"],
+        ["keys", "create", "--alias", "\udcff"],
+        ["calls", "show", "\udcff"],
+        ["calls", "tail", "--query", "\udcff"],
+        ["sql", "\udcff"],
+        ["prices", "show", "\udcff"],
+    ],
+)
+def test_an_argument_that_is_no_utf_8(on: Any, args: list[str]) -> None:
+    """As the system passes it to Python: a byte of Latin-1, for instance."""
+    ended = on(*args)
+    assert ended.status in (2, 5)
+    assert "internal error" not in ended.err
+
+
 def test_a_key_that_no_header_can_carry(on: Any) -> None:
     ended = on("keys", "list", "--key", "two\nlines")
     assert (ended.status, ended.out) == (4, "")
