@@ -17,8 +17,8 @@ from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.columns import TextRole
 from gatekeeper.client.formats import local_now
-from tui.activity import Activity
 from tui.bindings import Scope, active_bindings, key_label, keys_by_name
+from tui.header_figures import HeaderFigures
 from tui.screens.audit_screen import AuditScreen
 from tui.screens.help_screen import HelpScreen
 from tui.screens.keys_screen import KeysScreen
@@ -71,7 +71,7 @@ class GatekeeperApp(ClipboardApp):
         super().__init__()
         self.ansi_color = None
         self.session = Session(Client(url, key), clock, tabs=tuple(kind.TAB for kind in MAIN_SCREENS))
-        self._activity = Activity(self.session, self._refresh_header)
+        self._figures = HeaderFigures(self.session, self._refresh_header)
         self._opened: list[MainScreen] = []
         # Identities of commands, the one that was run last first.
         self._recent: list[str] = []
@@ -95,7 +95,7 @@ class GatekeeperApp(ClipboardApp):
         self.switch_mode(LogsScreen.TAB.name)
         self.switch_mode(self.FIRST.TAB.name)
         self._load_gateway_info()
-        self.run_worker(self._activity.run(), group="activity")
+        self.run_worker(self._figures.run(), group="figures")
         self.run_worker(self.keyboard.run(), group="keyboard")
 
     async def on_unmount(self) -> None:
@@ -110,12 +110,12 @@ class GatekeeperApp(ClipboardApp):
     @on(Disconnected)
     def _disconnected(self, message: Disconnected) -> None:
         self.session.connection, self.session.connection_error = OFFLINE, f"{message.error} Trying again."
-        self._activity.disconnected()
+        self._figures.disconnected()
         self._show_connection()
 
     @on(EventsReceived)
     def _received(self, message: EventsReceived) -> None:
-        self._activity.received(message.events)
+        self._figures.received(message.events)
 
     def _refresh_header(self) -> None:
         # Dialogs have none; under them it is seen by its clock's next second. While the application ends,
@@ -138,7 +138,7 @@ class GatekeeperApp(ClipboardApp):
         except ApiError:
             return
         if self.session.connection == LIVE:
-            self._activity.connected()
+            self._figures.connected()
         self._show_connection()
 
     @on(ShowCalls)

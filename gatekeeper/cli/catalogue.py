@@ -32,7 +32,7 @@ def own_prices(config: Path | None, data: str | None, prices: str | None) -> Own
     return load_settings({"data": data, "prices": prices}, config).own_prices
 
 
-def moment(text: str, given_as: str, status: ExitStatus) -> datetime:
+def parsed_time(text: str, given_as: str, status: ExitStatus) -> datetime:
     try:
         return parse_time(text, datetime.now(UTC))
     except ValueError as error:

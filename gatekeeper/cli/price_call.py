@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gatekeeper.cli.catalogue import moment
+from gatekeeper.cli.catalogue import parsed_time
 from gatekeeper.cli.conventions import CommandError, ExitStatus
 from gatekeeper.cli.output import print_cells
 from gatekeeper.client import formats
@@ -93,7 +93,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         model=call.model,
         model_version=call.model_version,
         usage=None if call.usage is None else read_usage(msgspec.json.encode(call.usage)),
-        at=moment(call.at or "0s", "`at`", ExitStatus.REJECTED),
+        at=parsed_time(call.at or "0s", "`at`", ExitStatus.REJECTED),
         tier=str(call.tier or asked or "standard").lower(),
         action=action,
         billed_units=units,

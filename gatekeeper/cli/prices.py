@@ -17,7 +17,7 @@ import msgspec
 from click.core import ParameterSource
 
 from gatekeeper.cli import live_values
-from gatekeeper.cli.catalogue import loaded_catalogue, moment, own_prices, read_own
+from gatekeeper.cli.catalogue import loaded_catalogue, own_prices, parsed_time, read_own
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
@@ -66,7 +66,7 @@ def show(
     from gatekeeper.pricing.price_documents import catalogue_document
     from gatekeeper.pricing.priced_call import model_question
 
-    day = moment(at, "--at", ExitStatus.USAGE).astimezone(UTC).date()
+    day = parsed_time(at, "--at", ExitStatus.USAGE).astimezone(UTC).date()
     own = own_prices(config, data, prices)
     catalogue = loaded_catalogue(own)
     known = catalogue.find(catalogue.resolve_alias(model, day)) if model else None
@@ -195,7 +195,7 @@ def quote(
     if call is not None:
         quoted = quote_call(catalogue, read(call))
     else:
-        begun = moment(at, "--at", ExitStatus.USAGE)
+        begun = parsed_time(at, "--at", ExitStatus.USAGE)
         used = usage_of(read(usage)) if usage else tokens.usage()
         quoted = quote_usage(catalogue, model or "", used, begun, tier)
     if as_json:

@@ -18,7 +18,7 @@ import click
 import msgspec
 
 from gatekeeper.cli.borrowed_file import borrowed
-from gatekeeper.cli.catalogue import loaded_catalogue, moment
+from gatekeeper.cli.catalogue import loaded_catalogue, parsed_time
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
@@ -76,8 +76,8 @@ def reprice(
     old figures stay in the table adjustments. A TIME is a span back from now (30d) or a date (2026-11-24, its
     midnight in UTC). Without a gateway at --url the file in --data is changed.
     """
-    first = moment(since, "--since", ExitStatus.USAGE)
-    end = None if until is None else moment(until, "--until", ExitStatus.USAGE)
+    first = parsed_time(since, "--since", ExitStatus.USAGE)
+    end = None if until is None else parsed_time(until, "--until", ExitStatus.USAGE)
     if end is not None and end <= first:
         raise CommandError(f"--until {until} is not after --since {since}", ExitStatus.USAGE)
     outcome = reprice_calls(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from rig.admin_gateway import SAMPLE, empty_answers, sample_answers
 
-from tui import activity
+from tui import header_figures
 
 
 def seconds(stage, count: int, calls: int = 0, errors: int = 0) -> None:
@@ -50,7 +50,7 @@ def test_an_idle_gateway_is_not_asked_and_a_busy_one_not_with_each_tick(play):
 
 
 def test_calls_that_end_are_in_todays_spend_soon(play, monkeypatch):
-    monkeypatch.setattr(activity, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(header_figures, "POLL_SECONDS", 0.01)
 
     async def script(stage):
         await stage.sees("$0 today")
@@ -65,7 +65,7 @@ def test_calls_that_end_are_in_todays_spend_soon(play, monkeypatch):
 
 
 def test_figures_are_gone_with_the_gateway_and_new_with_the_next_connection(play, monkeypatch):
-    monkeypatch.setattr(activity, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(header_figures, "POLL_SECONDS", 0.01)
 
     async def script(stage):
         await stage.sees("42/min")
@@ -84,7 +84,7 @@ def test_figures_are_gone_with_the_gateway_and_new_with_the_next_connection(play
     [("Europe/Berlin", "2026-11-23T23:00:00Z"), ("Pacific/Auckland", "2026-11-24T11:00:00Z")],
 )
 def test_today_is_a_day_of_the_gateways_zone_and_the_next_day_another(play, zone, midnight, monkeypatch):
-    monkeypatch.setattr(activity, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(header_figures, "POLL_SECONDS", 0.01)
     answers = sample_answers()
     answers["GET /"] = {**answers["GET /"], "timezone": zone}
 

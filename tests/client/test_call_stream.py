@@ -1,4 +1,4 @@
-"""What a follower has seen: each end once, in whatever order stream and ledger tell of it."""
+"""What a listener has seen: each end once, in whatever order stream and ledger tell of it."""
 
 from __future__ import annotations
 

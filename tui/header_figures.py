@@ -26,7 +26,7 @@ MINUTE = 60
 POLL_SECONDS = 5.0
 
 
-class Activity:
+class HeaderFigures:
     """Updates `Session.figures` and `Session.finished_calls`."""
 
     def __init__(self, session: Session, on_change: Callable[[], object]) -> None:
