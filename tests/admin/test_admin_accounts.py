@@ -51,7 +51,7 @@ async def test_a_fault_names_its_field_and_makes_and_changes_nothing(admin, kind
 
 
 @both
-@pytest.mark.parametrize("name", [None, "", " ", 7, ["a"], "a\nb", "x" * 201])
+@cases("name", [None, "", " ", 7, ["a"], "a\nb", "x" * 201])
 async def test_a_name_is_a_printable_text_that_is_not_too_long(admin, kind, field, name):
     answer = await admin.client.post(f"/{kind}/generate", json={field: name})
     assert (answer.status_code, answer.json()["field"]) == (400, field)

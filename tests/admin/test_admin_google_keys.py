@@ -112,7 +112,7 @@ async def test_the_last_key_stays(keyed) -> None:
     await problem(keyed, "/google_key/remove", {"label": "second"}, 409)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field", "status"),
     [
         ({}, "label", 400),
@@ -130,7 +130,8 @@ async def test_the_last_key_stays(keyed) -> None:
     ],
 )
 async def test_what_is_no_key_is_refused(keyed, body: dict[str, Any], field: str, status: int) -> None:
-    await keyed.post("/google_key/add", {"label": "taken", "key": "secret-of-another"})
+    taken = {"label": "taken", "key": "secret-of-another"}
+    await keyed.client.post("/google_key/add", json=taken)  # which has it from the first case on
     assert (await problem(keyed, "/google_key/add", body, status))["field"] == field
     assert list(await listed(keyed)) == ["#1", "taken"]
 

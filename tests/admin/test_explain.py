@@ -144,7 +144,7 @@ async def test_asking_changes_nothing(admin) -> None:
     assert admin.gateway.registry.by_id(key["token_id"]).reserved_pico == 0
 
 
-@pytest.mark.parametrize(
+@cases(
     ("question", "field"),
     [
         ({}, "key"),
@@ -164,7 +164,7 @@ async def test_asking_changes_nothing(admin) -> None:
     ],
 )
 async def test_a_question_that_is_none_is_refused_by_field(admin, question, field) -> None:
-    await admin.post("/key/generate", {"key_alias": "web"})
+    await admin.client.post("/key/generate", json={"key_alias": "web"})  # which has it from the first case on
     answer = await admin.client.post("/key/explain", json=question)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rig.cases import cases
 from rig.gateway import running
 from rig.wire import Answer, exchange
 
@@ -45,7 +46,7 @@ async def test_quart_would_answer_the_same(tmp_path: Path, draining: bool, statu
     assert before[0].headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "body", "status"),
     [
         ("GET /healthz?verbose=1", None, 400),

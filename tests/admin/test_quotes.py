@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from rig.cases import cases
 
 from gatekeeper.cli.main import run
@@ -30,7 +29,7 @@ CASES: list[tuple[dict[str, Any], str | None, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("question", "cost", "note"), CASES, ids=str)
+@cases(("question", "cost", "note"), CASES)
 async def test_a_quote_is_that_of_the_command(
     admin, question, cost, note, tmp_path, monkeypatch, capsys
 ) -> None:

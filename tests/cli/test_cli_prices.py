@@ -276,7 +276,7 @@ def row(prices: bytes = b'input = "0.30"') -> bytes:
     return b"prices = [{ tier = 'standard', " + prices + b" }]\n"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("content", "faults"),
     [
         (b"version = 1\nmodels = x\n", ["line 2: not valid TOML"]),
@@ -288,10 +288,8 @@ def row(prices: bytes = b'input = "0.30"') -> bytes:
          ["line 7: 'gemini X' is no id", "line 9: unknown key 'imput'; did you mean input?"]),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("place", ["built in", "own"])
-@pytest.mark.parametrize(
-    "command", [["serve", "--sandbox"], ["prices", "show"], ["doctor", "--sandbox"]], ids=" ".join
-)
+@cases("place", ["built in", "own"])
+@cases("command", [["serve", "--sandbox"], ["prices", "show"], ["doctor", "--sandbox"]])
 def test_a_catalogue_with_faults(
     cli: Any,
     tmp_path: Path,

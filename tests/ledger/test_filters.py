@@ -410,7 +410,9 @@ def found(analytics: Analytics, wanted: Filter) -> set[str]:
     """The ids that DuckDB finds."""
     condition, values = wanted.to_sql()
     with analytics.query_connection() as con:
-        return {str(row[0]) for row in con.execute(f"SELECT id FROM calls WHERE {condition}", values).fetchall()}
+        return {
+            str(row[0]) for row in con.execute(f"SELECT id FROM calls WHERE {condition}", values).fetchall()
+        }
 
 
 def test_the_file_finds_what_memory_finds_for_all_of_these(tmp_path: Path) -> None:

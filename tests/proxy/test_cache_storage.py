@@ -9,7 +9,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -234,7 +233,7 @@ EVENTS: dict[str, tuple[str, str, Script, int | None]] = {
 }
 
 
-@pytest.mark.parametrize("name", EVENTS)
+@cases("name", EVENTS)
 async def test_it_is_charged_until_it_ends(gateway: Running, google: StandIn, name: str) -> None:
     method, path, script, hours = EVENTS[name]
     await ask(gateway, google, "POST", "cachedContents", says(cache()))

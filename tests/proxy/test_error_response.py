@@ -49,8 +49,8 @@ OURS = {
 }
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize(("status", "body"), OURS.values(), ids=OURS.keys())
+@cases("zipped", [False, True])
+@cases(("status", "body"), OURS.values(), ids=OURS.keys())
 async def test_what_google_says_of_our_key_is_our_fault(
     gateway: Running,
     google: StandIn,

@@ -141,7 +141,7 @@ async def owner(gateway: Running, *names: str) -> str:
     return key
 
 
-@pytest.mark.parametrize(("name", "path", "body"), BODIES.values(), ids=BODIES)
+@cases(("name", "path", "body"), BODIES.values(), ids=BODIES)
 async def test_what_a_body_refers_to_is_its_keys(
     gateway: Running, google: StandIn, name: str, path: str, body: dict[str, Any]
 ) -> None:
@@ -209,7 +209,7 @@ SESSION = {"contents": [{"role": "user", "parts": [{"text": turn}]} for turn in 
 MESSAGES = {"model": "m", "messages": [{"role": "user", "content": turn} for turn in TURNS]}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "body", "last", "status"),
     [
         (GENERATE, SESSION, {}, 200),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-import pytest
 from rig.cases import cases
 from rig.gateway import Running
 from rig.logs import capture_logs
@@ -127,9 +126,7 @@ NAMED_IN_THE_BODY = {
 }
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "reason", "told"), NAMED_IN_THE_BODY.values(), ids=NAMED_IN_THE_BODY.keys()
-)
+@cases(("path", "body", "reason", "told"), NAMED_IN_THE_BODY.values(), ids=NAMED_IN_THE_BODY.keys())
 async def test_a_budget_asks_for_the_price_of_a_model_in_the_body(
     guarded: Running, google: StandIn, path: str, body: bytes, reason: str | None, told: str
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.registry import block_key, delete_key, regenerate_key, update_key
 from rig.standin import Reply, StandIn
@@ -154,7 +155,7 @@ async def test_a_start_that_is_not_allowed(guarded: Running, google: StandIn, up
 # Which
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         "upload_id=invented",

@@ -7,6 +7,7 @@ import re
 
 import httpx2
 import pytest
+from rig.cases import cases
 
 from gatekeeper.sandbox import errors
 from gatekeeper.sandbox.errors import COMMANDS, Command
@@ -36,7 +37,7 @@ async def test_the_front_page_lists_the_commands_and_asks_for_no_key(sandbox_url
     assert all(f"{word} " in page.text and meaning in page.text for word, meaning in COMMANDS.items())
 
 
-@pytest.mark.parametrize(
+@cases(
     ("command", "status"),
     [
         ("!400", "INVALID_ARGUMENT"),
@@ -49,7 +50,7 @@ async def test_the_front_page_lists_the_commands_and_asks_for_no_key(sandbox_url
         ("!504", "DEADLINE_EXCEEDED"),
     ],
 )
-@pytest.mark.parametrize("path", [GENERATE, f"{STREAM}?alt=sse", COUNT])
+@cases("path", [GENERATE, f"{STREAM}?alt=sse", COUNT])
 async def test_errors_on_command(google, command, status, path):
     answer = await google.post(path, json=prompt(f"  {command} please"))
     error = answer.json()["error"]

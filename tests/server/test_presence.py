@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 from hypercorn.config import Config
+from rig.cases import cases
 from rig.certificate import make_certificate
 from rig.wire import connect, head
 
@@ -99,9 +100,9 @@ async def test_an_end_where_the_system_does_not_tell_it(
             nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("prefix", WAYS)
-@pytest.mark.parametrize(
+@cases("scheme", ["http", "https"])
+@cases("prefix", WAYS)
+@cases(
     ("field", "piece", "last", "gone"),
     [
         ("Transfer-Encoding: chunked", CHUNK, b"0\r\n\r\n", WHOLE),
