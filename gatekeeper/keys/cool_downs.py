@@ -13,6 +13,8 @@ from gatekeeper.google_key import GoogleKey
 
 RAMP_UP_LIMIT = 16
 """Calls at once. A cool-down is over when so many may run."""
+CLOCK_TOLERANCE = 60_000_000
+"""Microseconds by which the clock may be set back."""
 FORGET_AFTER_MICROS = 600_000_000  # microseconds after its end, in which nobody has tried
 
 
@@ -35,12 +37,13 @@ class Scope(NamedTuple):
 
 
 class CoolDown:
-    """`until`: microseconds since 1970; `strikes`: how often in a row it has begun again."""
+    """From `since` to `until`: microseconds since 1970; `strikes`: how often in a row it has begun again."""
 
-    __slots__ = ("allowed", "cause", "running", "strikes", "until")
+    __slots__ = ("allowed", "cause", "running", "since", "strikes", "until")
 
-    def __init__(self, cause: str, until: int, strikes: int = 0) -> None:
+    def __init__(self, cause: str, since: int, until: int, strikes: int = 0) -> None:
         self.cause = cause
+        self.since = since
         self.until = until
         self.strikes = strikes
         self.allowed = 1
@@ -48,7 +51,12 @@ class CoolDown:
 
     def admits(self, now: int) -> bool:
         """Whether one more call may try."""
-        return now >= self.until and self.running < self.allowed
+        return not self.lasts(now) and self.running < self.allowed
+
+    def lasts(self, now: int) -> bool:
+        """Whether its time is not over; it is also where the clock was set back to before it, by which it
+        might last for months."""
+        return self.since - CLOCK_TOLERANCE <= now < self.until
 
 
 CoolingDown = Sequence[tuple[Scope, CoolDown]]
@@ -85,7 +93,7 @@ class CoolDowns:
         """Begins one, or prolongs it; returns whether it was not known that it is needed."""
         before = self._all.get(scope)
         # Calls that had begun before it get the same answer after it: no news, and no strike.
-        if before is not None and now < before.until:
+        if before is not None and before.lasts(now):
             before.until = max(before.until, cool_down.until)
             return False
         self._all[scope] = cool_down

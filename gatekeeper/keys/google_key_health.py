@@ -38,8 +38,8 @@ class LastMinute:
         return self._current + self._before * (1 - now % MINUTE / MINUTE)
 
     def _turn(self, now: int) -> None:
-        # A clock that was set back goes on with the minute that it was in.
-        if (minute := now // MINUTE) > self._minute:
+        # A clock that was set back a little goes on with the minute that it was in.
+        if not self._minute - 1 <= (minute := now // MINUTE) <= self._minute:
             self._before = self._current if minute == self._minute + 1 else 0
             self._minute, self._current = minute, 0
 
@@ -98,7 +98,7 @@ def health(pooled: PooledKey, cool_downs: CoolingDown, now: int) -> KeyHealth:
     key = pooled.key
     state = "full" if pooled.is_full(now) else "ok"
     if cool_downs:
-        state = "cooling" if any(now < each.until for _, each in cool_downs) else "returning"
+        state = "cooling" if any(each.lasts(now) for _, each in cool_downs) else "returning"
     # What follows hides what is above: however busy a key is, none that drains or is refused gets calls.
     if pooled.draining:
         state = "draining"
@@ -125,5 +125,5 @@ def _told(cool_downs: CoolingDown, now: int) -> Iterator[str]:
     for scope, each in cool_downs:
         whose = f"all of project {scope.name}" if scope.project else "this key"
         of = f" for {scope.of}" if scope.of else ""
-        when = f"until {iso(each.until)}" if now < each.until else f"over, {each.allowed} at once may try"
+        when = f"until {iso(each.until)}" if each.lasts(now) else f"over, {each.allowed} at once may try"
         yield f"{each.cause}: {whose}{of}, {when}"

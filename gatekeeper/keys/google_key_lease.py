@@ -69,7 +69,7 @@ class Lease:
         strikes = max((each.strikes + 1 for tried, each in self._tried if tried == scope), default=0)
         # The shift is bounded, or the number would grow with every strike.
         wait = min(TIMEOUT_WAIT << min(strikes, 10), MAX_TIMEOUT_WAIT)
-        self._cool_downs.begin(scope, CoolDown(TIMEOUT_CAUSE, now + wait, strikes), now)
+        self._cool_downs.begin(scope, CoolDown(TIMEOUT_CAUSE, now, now + wait, strikes), now)
 
     def is_refused(self, why: str, now: int) -> bool:
         """Google has refused the key itself; returns whether that is new."""
@@ -87,4 +87,4 @@ class Lease:
         scopes = [Scope(quota.whole_project, name, each) for each in of]
         begin = self._cool_downs.begin
         # Not `any`, which would leave out all after the first: each of them is to begin.
-        return sum(begin(scope, CoolDown(quota.cause, quota.until), now) for scope in scopes) > 0
+        return sum(begin(scope, CoolDown(quota.cause, now, quota.until), now) for scope in scopes) > 0

@@ -161,7 +161,7 @@ class GoogleKeys:
         return all(
             pooled.refused is not None
             or pooled.draining
-            or any(now < each.until for _, each in of_key(pooled.key, some))
+            or any(each.lasts(now) for _, each in of_key(pooled.key, some))
             for pooled in self
         )
 

@@ -322,6 +322,24 @@ def test_the_last_minute_slides() -> None:
     minutes.add(start + MINUTE + MINUTE // 2, 1)
     assert minutes.sum(start) == 1 + 10  # a clock that was set back
     assert minutes.sum(start + 3 * MINUTE) == 0
+    minutes.add(start + 3 * MINUTE, 7)
+    assert minutes.sum(start - 3 * MINUTE) == 0  # and one that was far ahead
+
+
+def test_a_cool_down_that_begins_while_the_clock_is_ahead_ends_when_it_is_set_right() -> None:
+    keys, ahead = pool(key("a"), key("b")), NOW + 60 * 24 * 60 * MINUTE
+    for label in ("a", "b"):
+        out_of_quota(keys, label, minute(now=ahead), now=ahead)
+    assert keys.all_out(ahead)
+    assert [each.state for each in keys.health(ahead)] == ["cooling"] * 2
+
+    assert not keys.all_out(NOW)
+    assert [each.state for each in keys.health(NOW)] == ["returning"] * 2
+    # It is news again if Google says so at the right time.
+    lease = keys.choose(MODEL, NOW, "a")
+    assert lease is not None
+    assert lease.is_exhausted([minute()], NOW)
+    assert [each.state for each in keys.health(NOW + SECOND)] == ["cooling", "returning"]
 
 
 LABELS = ["a", "b", "c", "d"]
