@@ -19,6 +19,7 @@ from gatekeeper.client.admin_api import Client
 from gatekeeper.client.audit import AuditChange
 from tui.audit import AuditRequest
 
+# Of changes: the API's largest page, and the columns of CSV.
 PAGE = 1000
 COLUMNS = AuditChange.__struct_fields__
 

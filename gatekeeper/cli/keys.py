@@ -50,6 +50,7 @@ key_argument = click.argument("name", shell_complete=live_values.of(live_values.
 keys_argument = click.argument(
     "names", nargs=-1, required=True, shell_complete=live_values.of(live_values.key_names)
 )
+BAR_WIDTH = 12
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print the secret and nothing else.")
 
 
@@ -236,8 +237,6 @@ def print_new(response: ApiResponse[NewKey], quiet: bool, as_json: bool) -> None
 
 keys.add_command(explain)
 keys.add_command(import_keys)
-
-BAR_WIDTH = 12
 
 
 def used_cell(key: Key) -> Cell:

@@ -29,6 +29,7 @@ SET_CLOCK = "set the clock of this machine, best by NTP: prices, budgets and exp
 NEWER_PRICES = "install a newer gatekeeper, or write a file of your own prices (setting `prices`)"
 FIX_PRICES = "fix that line: a gateway that runs goes on with the last good prices, and none starts"
 
+# Of the check for calls without a price.
 DAYS = 30
 CHECK = "unpriced"
 TIMEOUT = 5.0  # seconds that the gateway's answer may take

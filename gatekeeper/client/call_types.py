@@ -131,9 +131,7 @@ class StreamTick(Event[Tick]): ...
 StreamEvent = CallStarted | CallFinished | CallAmended | StreamGap | StreamTick
 
 CALL = msgspec.json.Decoder(Call)
-
 GAP = msgspec.json.Decoder(Gap)
-
 TICK = msgspec.json.Decoder(Tick)
 
 

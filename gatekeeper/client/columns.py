@@ -45,7 +45,6 @@ class State:
 
 
 Cell = tuple[str, TextRole]
-
 TextLine = list[Cell]
 
 

@@ -19,7 +19,6 @@ from gatekeeper.client.columns import TextLine, TextRole, padded
 
 INDENT = "  "
 DOLLARS_WIDTH = 18
-
 MAX_PLACES = 12
 """Decimals of a quantity: token-hours, of a storage that is charged by the second, may not end."""
 
@@ -36,7 +35,6 @@ NO_PRICE = "no price for this model or kind of call"
 
 # Cells of a text from which the cost stands beside the tokens, and between the two.
 SIDE_BY_SIDE, SIDE_GAP = 98, 2
-
 WHOLE_IDS = 100  # cells of a screen that has room for whole ids
 ID_WIDTH = 36
 TOKENS_WIDTH = 13
@@ -50,8 +48,9 @@ class Widths(NamedTuple):
     number: int
 
 
-# Where the cost is below the tokens.
+# Where the cost is below the tokens, and where each is beside the other.
 STACKED = Widths(22, 10)
+SIDE_TOKENS, SIDE_COST = Widths(16, 9), Widths(13, 9)
 
 
 def cost_text(call: CallDetail, widths: Widths = STACKED) -> list[TextLine]:
@@ -109,9 +108,6 @@ def quantity(number: Decimal | None) -> str:
     whole, point, fraction = f"{number:,f}".partition(".")
     more = "…" if len(fraction) > MAX_PLACES else ""
     return f"{whole}{point}{fraction[:MAX_PLACES]}{more}"
-
-
-SIDE_TOKENS, SIDE_COST = Widths(16, 9), Widths(13, 9)
 
 
 def tokens_and_cost(call: CallDetail, width: int) -> tuple[list[TextLine], ...]:

@@ -16,7 +16,7 @@ from gatekeeper.client.formats import pluralized
 # Finds the `unpriced_calls`.
 UNPRICED = "cost:none"
 
-# Of them, named in a line at most.
+# Models with unpriced calls that a line names at most.
 NAMED_MODELS = 5
 
 # Decimals that the sums' column reserves.

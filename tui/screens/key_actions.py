@@ -21,7 +21,7 @@ NOTHING_CHANGED = "nothing was changed"
 KeyAction = Callable[[ClipboardApp, Session, Key], Awaitable[str | None]]
 """What was done; None where it was cancelled. Raises ApiError."""
 
-# Both kinds' commands.
+# Of groups and of end users.
 COMMAND = "gatekeeper {kind}s {verb}"
 
 

@@ -26,7 +26,7 @@ from tui.terminal import ClipboardApp, styled_text
 # An alias is free text: characters that could lead out of the folder are replaced in a file name.
 UNSAFE = re.compile(r"[^\w.-]+")
 
-# Long enough for a deployment on the next morning.
+# The suggested grace of an old secret: long enough for a deployment on the next morning.
 GRACE = "24h"
 
 

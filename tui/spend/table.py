@@ -221,23 +221,13 @@ def column(title: str, width: int, cell: Callable[[Line], Cell]) -> Column[Line]
 
 
 SPENT = column("spend", 12, lambda line: spent_cell(line.row))
-
 BEFORE = column("spent before", 12, before_cell)
-
 CHANGE = column("change in $", 12, change_cell)
-
 CHANGE_SHARE = column("in %", 9, change_share_cell)
-
 CALLS = column("calls", 6, lambda line: calls_cell(line.row))
-
 CALLS_BEFORE = column("before", 6, lambda line: calls_cell(line.before))
-
 MEAN_COST = column("cost/call", 10, mean_cost_cell)
-
 TOKENS = column("tokens", 6, tokens_cell)
-
 CACHED = column("cached", 7, cached_cell)
-
 ERRORS = column("errors", 7, errors_cell)
-
 UNPRICED = column("no price", 8, unpriced_cell)

@@ -45,6 +45,7 @@ WIDE_CALLS = 80
 MORE: list[Cell] = [("… ", TextRole.DIM), ("i", TextRole.ACCENT), (" shows all", TextRole.DIM)]
 HINT: list[Cell] = [("last calls: ", TextRole.DIM), ("tab", TextRole.ACCENT), (" goes to them", TextRole.DIM)]
 
+# Of what a key has done of late.
 DAYS = 30
 LAST_CALLS = 5
 ZERO = Decimal(0)
