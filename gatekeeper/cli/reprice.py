@@ -155,10 +155,10 @@ def reprice_calls(
 
 
 def _in_file(file: Path, run: Run, *, dry_run: bool) -> Report:
-    from gatekeeper.ledger.analytics.adjustments import mark_run
     from gatekeeper.ledger.analytics.database import Database
     from gatekeeper.ledger.analytics.messages import AnalyticsError
     from gatekeeper.ledger.analytics.reprice import reprice
+    from gatekeeper.ledger.analytics.uncharged_runs import mark_run
 
     if not file.exists():
         raise CommandError(f"the gateway's file {file} is not on this machine", ExitStatus.REJECTED)

@@ -14,7 +14,7 @@ import trio
 
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.spend import AccountCharge
-from gatekeeper.ledger.analytics.adjustments import Charge, charges, marked_runs, remove_mark
+from gatekeeper.ledger.analytics.uncharged_runs import Charge, charges, marked_runs, remove_mark
 from gatekeeper.ledger.analytics.worker import Analytics
 from gatekeeper.logs import log
 

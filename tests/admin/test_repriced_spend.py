@@ -17,9 +17,9 @@ from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.repriced_spend import charge_repriced, poll_repriced_runs
 from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.turns import AT_ONCE
-from gatekeeper.ledger.analytics.adjustments import MARK, mark_run, marked_runs
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.reprice import Run, reprice
+from gatekeeper.ledger.analytics.uncharged_runs import MARK, mark_run, marked_runs
 from gatekeeper.money import pico
 
 RUN = UUID("019a1b2c-0000-7000-8000-00000000aaaa")

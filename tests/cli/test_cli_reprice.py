@@ -14,7 +14,7 @@ from rig.analytics import Analytics
 from rig.cases import cases
 
 from gatekeeper.ledger.analytics import row_prices
-from gatekeeper.ledger.analytics.adjustments import MARK
+from gatekeeper.ledger.analytics.uncharged_runs import MARK
 from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.settings import OwnPrices
 from gatekeeper.startup import load_catalogue

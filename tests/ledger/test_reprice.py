@@ -16,10 +16,10 @@ from rig.analytics import Analytics
 
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.ledger.analytics import row_prices
-from gatekeeper.ledger.analytics.adjustments import Charge, charges, mark_run
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import FileUnusable
 from gatekeeper.ledger.analytics.reprice import HAS_FAILED, Report, Run, reprice
+from gatekeeper.ledger.analytics.uncharged_runs import Charge, charges, mark_run
 from gatekeeper.ledger.call import CallRecord, Outcome, Position
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING_VIDEOS, SUM_DIFFERS, SUMS_INCOMPLETE
