@@ -4,10 +4,12 @@ budget. In memory and synchronous, but for the wait of a call that only other ca
 What is reserved for a call (`pico_to_reserve`), by the `CostForecast` that is made of its request:
 
 - A `bound` that the call cannot exceed is reserved as it is, times the most by which one was exceeded.
-- Where nothing bounds a call (no `maxOutputTokens`, a file of unknown length), or a stream that can be cut,
-  what such calls of the key (else of all keys) and the model have cost lately is enough: `expected`. While
-  few of the key's own are known, only some run at once (`MAX_CALLS_WITHOUT_HISTORY`): the next may be far
-  dearer.
+- Of a stream that can be cut that is reserved until its first usage: the first event of one that thinks may
+  have most of its cost. Then it keeps what such streams have cost lately.
+- Where nothing bounds a call (no `maxOutputTokens`, a file of unknown length), or a stream whose bound is
+  more than all that is left, what such calls of the key (else of all keys) and the model have cost lately is
+  enough: `expected`. While few of the key's own are known, only some run at once
+  (`MAX_CALLS_WITHOUT_HISTORY`): the next may be far dearer.
 - Without any such experience the first call takes what is left of the budget for itself, and the others
   wait for what it costs; so does the last one, for which only as much is left as such calls have cost.
 - A stream may begin with what is left, if that covers what such streams have cost by their first event: it is
@@ -120,6 +122,8 @@ def binding_account(accounts: Sequence[Account], now: int) -> Account:
 def wanted_pico(forecast: CostForecast, most: int) -> int:
     """What to reserve where there is enough, of `most` that no call has spent."""
     if forecast.expected is None or (forecast.first is None and forecast.is_firm):
+        return forecast.bound
+    if forecast.is_firm and forecast.bound <= most:
         return forecast.bound
     wanted = forecast.expected
     if forecast.first is None:
@@ -252,6 +256,16 @@ class Budgets:
             account.reserved_pico += more
         reservation.pico = pico
         return True
+
+    def reduce(self, reservation: Reservation, pico: int) -> None:
+        """Keeps `pico` of it for a call that runs, and gives back the rest."""
+        if (less := reservation.pico - pico) <= 0:
+            return
+        for account in reservation.accounts:
+            account.reserved_pico -= less
+        reservation.pico = pico
+        if self._queues:
+            self._wake(reservation.accounts)
 
     def available(self, reservation: Reservation, now: int) -> int:
         """What a call that ends may be charged: what is reserved for it, and what is left beside that."""

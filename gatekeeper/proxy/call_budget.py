@@ -26,6 +26,7 @@ from gatekeeper.keys.budgets import (
     remaining_pico,
     wanted_pico,
 )
+from gatekeeper.keys.cost_history import CostStatistics, cost_name
 from gatekeeper.keys.policies import may_search
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.pricing.bound import Bound, RequestedUse, bound
@@ -142,18 +143,31 @@ def _forecast(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> 
     row = call.row
     experience = call.context.cost_history.of(row.key_id or "", model, row.action or "")
     size = call.carrier.received_bytes if body is None else len(body)
-    expected = experience.expected(size, known.input_pico)
     likely = experience.likely(size, known.input_pico)
     firm = round(known.pico * experience.excess)
     if not row.stream or row.action in USAGE_AT_END:  # cut too late, if at all
+        expected = experience.expected(size, known.input_pico)
         return CostForecast(firm, known.is_firm, expected, likely, calls=experience.calls)
     first, step = experience.first_event
     # The first event is charged with the prompt, which may be longer than any before.
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
-    # It is metered: what such answers have cost is enough to begin with. The first event of one that thinks
-    # may have most of it: before the key's own experience, all that the request allows.
-    usual = firm if known.is_firm and likely is None else expected or min(firm, known.usual_pico)
+    # It is metered: what such answers have cost is enough to begin with, once the key has made some.
+    usual = firm if known.is_firm and likely is None else _usual_pico(experience, known, size)
     return CostForecast(firm, known.is_firm, usual, likely, first + step)
+
+
+def usual_pico(call: ProxyCall) -> int:
+    """What streams like this one have cost lately, else what a usual one may cost; 0 without a bound."""
+    if (known := call.cost_bound) is None:
+        return 0
+    experience = call.context.cost_history.of(*cost_name(call.row))
+    return _usual_pico(experience, known, call.carrier.received_bytes)
+
+
+def _usual_pico(experience: CostStatistics, known: Bound, size: int) -> int:
+    return experience.expected(size, known.input_pico) or min(
+        round(known.pico * experience.excess), known.usual_pico
+    )
 
 
 def _bound(call: ProxyCall, request_summary: RequestSummary, body: bytes | None, model: str) -> Bound:

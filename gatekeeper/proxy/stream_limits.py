@@ -24,7 +24,7 @@ from gatekeeper.pricing.quote import NO_BILLED_UNITS
 from gatekeeper.pricing.stream_cost import StreamCost
 from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.call_budget import firm_bound
+from gatekeeper.proxy.call_budget import firm_bound, usual_pico
 from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.refusals import Refusal
 from gatekeeper.times import from_micros
@@ -122,7 +122,7 @@ class SpendWatch:
             return
         self._reported = reported
         cost = self._cost_by(summary, usage)
-        if not self._first:
+        if is_first := not self._first:
             self._first = cost
         elif cost - self._cost > self._largest_step:
             self._largest_step = cost - self._cost
@@ -141,6 +141,10 @@ class SpendWatch:
             # A firm bound holds for the next event too; one that the call has gone beyond was none.
             most = self._most
             self._keep(needed if most is None or cost > most else min(needed, most))
+            if is_first:
+                times, by = RESERVATION_GROWTH
+                kept = max(needed * times // by, usual_pico(self._call))
+                self._call.context.budgets.reduce(self._reservation, kept)
         # One that says so and goes on (before code is run, or with each event) does not tell when it ends.
         self._has_ended = summary.finish_reason is not None
 

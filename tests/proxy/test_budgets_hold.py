@@ -226,24 +226,48 @@ async def test_a_stream_whose_output_is_limited_is_not_cut_for_what_others_have_
     assert (answer.status, answer.whole) == (200, True)
 
 
-@cases("limit", [5000, 20_000])  # less and more than the budget
-async def test_the_first_streams_of_a_key_reserve_all_that_they_can_cost(
-    guarded: Running, google: StandIn, limit: int
-) -> None:
-    async def thinking(reply: Reply, _: int) -> None:
-        told = [chunk(n, last=n == 4100) for n in (4000, 4100)]  # most of it is in the first event
-        await reply.chunked([b"data: %b\r\n\r\n" % each for each in told])
+async def thinking(reply: Reply, _: int) -> None:
+    """Most of what it costs is in the first event."""
+    told = [chunk(n, last=n == 4100) for n in (4000, 4100)]
+    await reply.chunked([b"data: %b\r\n\r\n" % each for each in told])
 
+
+def thinking_up_to(limit: int) -> Kind:
     limited: dict[str, object] = {"generationConfig": {"maxOutputTokens": limit}}
-    kind = KINDS["SSE"]._replace(limit=limited, script=thinking)
-    google.script = lambda reply: sse(reply, 20)  # another key's stream is cheap
-    await ask(guarded, kind, await guarded.key(max_budget="1"), limited=True, clients=1)
+    return KINDS["SSE"]._replace(limit=limited, script=thinking)
+
+
+# The limit is less or more than the budget allows.
+@cases(("limit", "whose"), [(5000, "own"), (5000, "other"), (20_000, "other")])
+async def test_streams_reserve_all_that_they_can_cost_until_they_tell(
+    guarded: Running, google: StandIn, limit: int, whose: str
+) -> None:
+    kind, budget = thinking_up_to(limit), Decimal("0.025")
+    keys = {name: await guarded.key(max_budget=str(budget)) for name in ("own", "other")}
+    google.script = lambda reply: sse(reply, 20)
+    await ask(guarded, kind, keys[whose], limited=True, clients=1)  # is cheap
     google.script = in_waves(google, kind)
-    budget = Decimal("0.025")
-    secret = await guarded.key(max_budget=str(budget))
-    answers = await ask(guarded, kind, secret, limited=True, clients=20)
-    assert budget * 8 / 10 <= Decimal(account(guarded, secret).spend_pico) / 10**12 <= budget
+    answers = await ask(guarded, kind, keys["own"], limited=True, clients=20)
+    assert budget * 8 / 10 <= Decimal(account(guarded, keys["own"]).spend_pico) / 10**12 <= budget
     assert {answer.status for answer in answers} == {200, 429}
+
+
+async def test_a_stream_that_tells_what_it_costs_lets_others_in(guarded: Running, google: StandIn) -> None:
+    last = trio.Event()
+
+    async def script(reply: Reply) -> None:
+        if len(google.asked) == 2:
+            last.set()
+        events = [b"data: %b\r\n\r\n" % chunk(n, last=n == 40) for n in (20, 40)]
+        await reply.chunked(events[:1], end=False)
+        await last.wait()
+        await reply.raw(b"%x\r\n%b\r\n0\r\n\r\n" % (len(events[1]), events[1]))
+
+    google.script = script
+    secret = await guarded.key(max_budget="0.018")  # less than two of them can cost
+    with trio.fail_after(5):
+        answers = await ask(guarded, thinking_up_to(5000), secret, limited=True, clients=2)
+    assert [answer.status for answer in answers] == [200, 200]
 
 
 async def test_a_small_budget_is_usable_where_other_keys_make_dear_calls(
