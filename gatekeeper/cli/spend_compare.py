@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 from collections.abc import Iterator, Sequence
 from datetime import datetime, time, timedelta
-from decimal import Decimal
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,14 +14,12 @@ import msgspec
 from gatekeeper.cli.call_filter import CallFilter, explain_no_calls
 from gatekeeper.cli.conventions import Target, call_api
 from gatekeeper.cli.output import note_partial, print_json, print_note, print_table, print_warning
-from gatekeeper.cli.spend_table import group_column
-from gatekeeper.cli.table_layout import TableColumn
+from gatekeeper.cli.spend_table import Compared, compared_columns
 from gatekeeper.client import formats
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_types import ApiResponse
-from gatekeeper.client.columns import Cell, Column, TextRole
 from gatekeeper.client.formats import timestamp
-from gatekeeper.client.spend import Spend, SpendRow, spent_cell, unpriced_text
+from gatekeeper.client.spend import Spend, SpendRow, unpriced_text
 from gatekeeper.times import WEEKDAYS
 
 COMPARABLE = ("tag", "model", "key", "user", "none")
@@ -33,15 +30,6 @@ WEEK = 7  # days
 class Span(NamedTuple):
     since: datetime
     until: datetime
-
-
-class Compared(NamedTuple):
-    """The sums of one group in both periods. None: it had no calls, or where `is_cut` is unknown."""
-
-    names: tuple[str | None, ...]
-    current: SpendRow | None
-    before: SpendRow | None
-    is_cut: bool = False
 
 
 def print_comparison(target: Target, by: str, wanted: CallFilter, limit: int, *, as_json: bool) -> None:
@@ -64,7 +52,7 @@ def print_comparison(target: Target, by: str, wanted: CallFilter, limit: int, *,
     groups = [] if by == "none" else groups
     rows = list(compared_rows(groups, current.value, before.value)) if groups else []
     total = Compared((), current.value.total, before.value.total)
-    print_table(columns(groups, total), rows[:limit], total)
+    print_table(compared_columns(groups, total), rows[:limit], total)
     print_notes(current, before, len(rows) - limit)
 
 
@@ -140,70 +128,6 @@ def compared_rows(groups: Sequence[str], current: Spend, before: Spend) -> Itera
         yield Compared(named(row), row, earlier.pop(named(row), None), before.truncated)
     for names, row in earlier.items():
         yield Compared(names, None, row, current.truncated)
-
-
-def columns(groups: Sequence[str], total: Compared) -> list[Column[Compared]]:
-    def name(group: str, number: int) -> Column[Compared]:
-        def cell(row: Compared) -> Cell:
-            if row is total:
-                return ("total" if number == 0 else ""), TextRole.PLAIN
-            text = row.names[number]
-            return (f"no {group}", TextRole.DIM) if text is None else (text, TextRole.PLAIN)
-
-        return group_column(groups, group, cell)
-
-    return [
-        *(name(group, number) for number, group in enumerate(groups)),
-        Column("cost", 0, lambda row: _cost_cell(row, row.current), right=True),
-        Column("before", 0, lambda row: _cost_cell(row, row.before), right=True),
-        Column("change", 0, change_cell, right=True),
-        Column("", 0, percent_cell, right=True),
-        TableColumn("calls", 0, lambda row: _calls_cell(row, row.current), right=True, drop=3),
-        TableColumn(
-            "before", 0, lambda row: _calls_cell(row, row.before), right=True, drop=2, name="calls before"
-        ),
-    ]
-
-
-def _calls_cell(row: Compared, sums: SpendRow | None) -> Cell:
-    missing = formats.UNKNOWN if row.is_cut else formats.EMPTY
-    return (missing, TextRole.DIM) if sums is None else (formats.count(sums.calls), TextRole.PLAIN)
-
-
-def _cost_cell(row: Compared, sums: SpendRow | None) -> Cell:
-    if sums is None:
-        return formats.align_decimal(formats.UNKNOWN if row.is_cut else formats.EMPTY, 4), TextRole.DIM
-    return spent_cell(sums)
-
-
-def _costs(row: Compared) -> tuple[Decimal | None, Decimal | None]:
-    """What it cost in each period; None: unknown."""
-    missing = None if row.is_cut else Decimal(0)
-    current, before = (missing if sums is None else sums.known_cost for sums in (row.current, row.before))
-    return current, before
-
-
-def change_cell(row: Compared) -> Cell:
-    current, before = _costs(row)
-    if current is None or before is None:
-        return formats.align_decimal(formats.UNKNOWN, 4), TextRole.WARNING
-    change = current - before
-    text = formats.EMPTY if not change else ("+" if change > 0 else "") + formats.money(change)
-    return formats.align_decimal(text, 4), TextRole.PLAIN if change else TextRole.DIM
-
-
-def percent_cell(row: Compared) -> Cell:
-    """The change as a part of the cost before; that a group is new or gone."""
-    current, before = _costs(row)
-    if row.before is None and not row.is_cut:
-        return "new", TextRole.ACCENT
-    if row.current is None and not row.is_cut:
-        return "gone", TextRole.DIM
-    if current is None or not before:
-        return "", TextRole.DIM
-    part = float(current / before) - 1
-    sign = "+" if part > 0 else "-" if part < 0 else ""
-    return sign + formats.percent(abs(part)), TextRole.PLAIN
 
 
 def print_notes(current: ApiResponse[Spend], before: ApiResponse[Spend], more: int) -> None:
