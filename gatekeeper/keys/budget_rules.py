@@ -65,9 +65,11 @@ def budget_left(account: Account, request: AccessRequest, now: int) -> Refusal |
     return over_budget(account, spend, reset_at, now)
 
 
-def short_of_budget(account: Account, needed: int, now: int, *, own: int = 0) -> Refusal:
+def short_of_budget(
+    account: Account, needed: int, now: int, *, own: int = 0, fits_alone: bool = False
+) -> Refusal:
     """Of a call for which too little is left: it may cost `needed` pico-dollars. One that is cut has `own` of
-    what is reserved."""
+    what is reserved. `fits_alone`: with all of the budget left it would run, whatever it may cost."""
     budget = account.record.max_budget_pico or 0
     spend, reset_at = current_spend(account, now)
     others = account.reserved_pico - own
@@ -87,7 +89,9 @@ def short_of_budget(account: Account, needed: int, now: int, *, own: int = 0) ->
         f"not be enough for {what} may cost {short_usd(needed)} USD. Name a lower maxOutputTokens, shorten "
         f"the request, or ask the gateway's administrator for a higher budget.{reset}",
         metadata if reset_at is None else {**metadata, "budget_reset_at": iso(reset_at)},
-        retry_after=_until_enough(spend + needed <= budget and others > 0, needed <= budget, reset_at, now),
+        retry_after=_until_enough(
+            spend + needed <= budget and others > 0, needed <= budget or fits_alone, reset_at, now
+        ),
     )
 
 

@@ -132,11 +132,12 @@ def now() -> int:
 def _refusal(accounts: tuple[Account, ...], forecast: CostForecast) -> Refusal:
     account, at = binding_account(accounts, now()), now()
     spent, reset_at = current_spend(account, at)
-    if spent >= (account.record.max_budget_pico or 0):
+    budget = account.record.max_budget_pico or 0
+    if spent >= budget:
         return over_budget(account, spent, reset_at, at)
-    return short_of_budget(
-        account, wanted_pico(forecast, remaining_pico(account, at) + account.reserved_pico), at
-    )
+    needed = wanted_pico(forecast, remaining_pico(account, at) + account.reserved_pico)
+    fits_alone = not isinstance(pico_to_reserve(forecast, budget, 0), Shortfall)
+    return short_of_budget(account, needed, at, fits_alone=fits_alone)
 
 
 def _forecast(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> CostForecast:

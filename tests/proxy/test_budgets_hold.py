@@ -295,6 +295,21 @@ async def test_a_refusal_names_all_that_a_call_without_a_stream_may_cost(
     assert Decimal(needed) > Decimal("0.02")
 
 
+async def test_a_refusal_names_the_reset_after_which_a_call_may_run(
+    guarded: Running, google: StandIn
+) -> None:
+    google.script = lambda reply: unary(reply, 1600)
+    secret = await guarded.key(max_budget="0.005", budget_duration="30d")
+    first, second = [
+        (await ask(guarded, KINDS["unary"], secret, limited=False, clients=1))[0] for _ in range(2)
+    ]
+    assert (first.status, second.status) == (200, 429)
+    info, retry = json.loads(second.body)["error"]["details"]
+    # It may cost more than all of the budget, but has the whole of it once nothing is spent.
+    assert Decimal(info["metadata"]["needed"]) > Decimal("0.005")
+    assert float(retry["retryDelay"].removesuffix("s")) > 3600
+
+
 async def endless(reply: Reply, event: Callable[[int], bytes], content_type: str, begun: int) -> None:
     """Tells more tokens with each event, until the other side hangs up. So many bytes of every other event
     come with the one before."""
