@@ -11,55 +11,58 @@ from gatekeeper.gemini.evasion import KnownNames
 class Billing(Enum):
     """How a finished call of a route is billed."""
 
-    FREE = "free"  # it is known to cost nothing
-    METERED = "metered"  # by the usage in its response
-    UNKNOWN = "unknown"  # it may cost something that no usage reports
+    FREE = "free"  # known to cost nothing
+    METERED = "metered"  # billed by the usage in its response
+    UNKNOWN = "unknown"  # may be billed in a way that no usage reports
 
 
-# Actions on a model, by what their usage counts. A batch is priced by the usage of its responses too, but a
-# later call fetches them: what the call that creates the batch costs is not known.
+# Actions on a model, grouped by how their usage is priced. A batch is priced by the usage of its responses
+# too, but a later call fetches them: the call that creates the batch has no known cost.
 GENERATING = frozenset({"generateContent", "streamGenerateContent", "generateAnswer", "batchGenerateContent"})
 EMBEDDING = frozenset({"embedContent", "batchEmbedContents", "asyncBatchEmbedContent"})
 BATCHES = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
-# Their path names the model, and prompts are long, and calls many: of their bodies only a cached content and
-# the token of a long decode are looked for, unless a limit needs more.
+# The path names the model. Because these calls are frequent and their prompts long, the body is only searched
+# for a cached content and a continuation token, unless a limit needs more of it.
 PATH_MODEL_ACTIONS = frozenset({"generateContent", "streamGenerateContent", "generateAnswer"})
 # Billing FAQ: requests to count tokens are not billed.
 FREE_ACTIONS = frozenset({"countTokens", "countTextTokens", "countMessageTokens", "transferOwnership"})
 
-# What is billed of the calls whose response says it, or of which the request does: tokens, or pieces.
+# Actions that are priced by what the response or the request says: tokens, or a number of images, videos or
+# songs.
 OPENAI_GENERATING = frozenset({"openai.chat.completions", "openai.completions", "openai.responses"})
 OPENAI_EMBEDDING = "openai.embeddings"
-# `interactions` and `live` are what a call that is described by hand says (`prices quote --call`).
+# `interactions` and `live` are the names for a call that the user describes (`prices quote --call`).
 INTERACTIONS = frozenset({"interactions.create", "interactions"})
-# Their streams tell the usage in the last event only.
+# Their streams report the usage in the last event only.
 USAGE_AT_END = OPENAI_GENERATING | INTERACTIONS
 LIVE_ACTIONS = frozenset({"BidiGenerateContent", "BidiGenerateContentConstrained", "live"})
 IMAGE_ACTIONS = frozenset({"predict", "openai.images.generations", "openai.images.edits"})
-# They answer with an operation; the videos are charged once it has succeeded.
+# The response is a long-running operation; the videos are charged once it has succeeded.
 VIDEO_ACTIONS = frozenset({"predictLongRunning", "openai.videos"})
 MEDIA_ACTIONS = IMAGE_ACTIONS | VIDEO_ACTIONS
 CACHE_STORAGE_ACTION = "cache.storage"
-# They cost nothing by themselves: the storage of what they make is charged in rows of its own.
+# Creating and updating a cache costs nothing: its storage is charged in ledger rows of its own.
 CACHE_CREATE, CACHE_UPDATE = "cachedContents.create", "cachedContents.patch"
-# Documents are charged as they are embedded; a store that is made has none.
+# Free: documents are charged when they are embedded, and a new store has none.
 STORE_CREATE = "fileSearchStores.create"
-# What it asks for is in a file: it is of the kind that its model is for.
+# Its requests are in a file, so its action follows from what the model is for.
 OPENAI_BATCH = "openai.batches"
 
-# Not METERED by their routes, but their calls get a cost: by the response, the request, or the operation that
-# they begin. Nothing bounds that of the others (batches), or it grows by the hour (caches).
+# Actions that are not METERED, but whose cost becomes known from the response, the request or the operation
+# that they start, and has an upper bound. Not in it: batches (no bound) and caches (the cost grows by the
+# hour).
 PRICED_ACTIONS = OPENAI_GENERATING | INTERACTIONS | MEDIA_ACTIONS | LIVE_ACTIONS | {OPENAI_EMBEDDING}
 
-# `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.
+# `{models|tunedModels|dynamic}/{id}:{action}`. An action that is missing here counts as billable, at an
+# unknown cost.
 METERED_ACTIONS = (GENERATING | EMBEDDING) - BATCHES
 MODEL_ACTIONS: dict[str, Billing] = {
     **dict.fromkeys(METERED_ACTIONS, Billing.METERED),
     **dict.fromkeys(FREE_ACTIONS, Billing.FREE),
 }
 
-# Collections whose methods are free to call (of `models` only reads exist). In the others `create` and custom
-# verbs cost something; in every collection so does a custom verb that is not known to be free.
+# Collections whose methods are free (`models` has read methods only). In other collections `create` and
+# custom methods are billable; in every collection a custom method is billable unless it is known to be free.
 FREE_COLLECTIONS = frozenset(
     {
         "models", "files", "generatedFiles", "operations", "batches", "corpora", "tunedModels", "auth_tokens",
@@ -80,7 +83,7 @@ FREE_VERBS = frozenset(
     }
 )  # fmt: skip
 
-# The rest of Google's names: actions and verbs that cost something, and OpenAI's names for the same.
+# The remaining billable actions and custom methods of Google's, and OpenAI's names for them.
 BILLABLE_NAMES = BATCHES | frozenset(
     {
         "predict", "predictLongRunning", "generateText", "generateMessage", "embedText", "batchEmbedText",
@@ -94,7 +97,7 @@ OPENAI_ACTIONS = frozenset(
     }
 )  # fmt: skip
 
-# Those that Google has under `openai/` only; the three others exist without it too.
+# Paths that exist under `openai/` only; the other three exist without that prefix too.
 OPENAI_ONLY = OPENAI_ACTIONS - {"batches", "files", "models"}
 
 NAMES = KnownNames(
@@ -107,16 +110,16 @@ NAMES = KnownNames(
     | {"openai", *(part for action in OPENAI_ACTIONS for part in action.split("/"))},
 )
 
-# To cancel a background interaction costs nothing more: what it used was the cost of its creation.
+# Cancelling a background interaction costs nothing more: its tokens are charged to the call that created it.
 FREE_STANDARD_VERBS = frozenset({"list", "get", "delete", "options", "cancel"})
 
 
 def billing_of(action: str) -> Billing:
-    """How calls of an action are billed, by its name alone: `generateContent`, `files.list`."""
+    """How calls of an action (`generateContent`, `files.list`) are billed."""
     *collections, verb = action.split(".")
     if not collections:
         return MODEL_ACTIONS.get(action, Billing.UNKNOWN)
     read = verb in FREE_STANDARD_VERBS and (FREE_COLLECTIONS | BILLABLE_COLLECTIONS).issuperset(collections)
-    # Google has no writes on models: one there is nobody's, and not free by its name.
+    # Google has no write methods on models, so one cannot be assumed to be free.
     write = verb in FREE_VERBS and FREE_COLLECTIONS.issuperset(collections) and collections != ["models"]
     return Billing.FREE if read or write or action == STORE_CREATE else Billing.UNKNOWN

@@ -1,15 +1,15 @@
-"""Reads what the requests of a batch have used, as its result streams. Bytes in, a ResponseSummary for each
+"""Reads the usage of each request of a batch while its result streams. Bytes in, a ResponseSummary for each
 response out; nothing raises, and memory is bounded whatever the result's length.
 
-A result is one of two:
+A result has one of two forms:
 
 - The batch itself (`GET batches/x`, its creation, or the operation of the same name), with its responses
   inline as `inlinedResponses`. A batch that has ended has the same list twice, as `metadata.output` and as
   `response`: the first one counts. An OpenAI-style batch has no responses, but an `output_file_id`.
-- Its result file, a JSON object on each line: `response` or `error`, with what the request was labelled.
-  OpenAI-style the response is in `response.body`, beside its status.
+- Its result file in JSON Lines: each line has a `response` or an `error`, with the key of the request. In
+  OpenAI's format the response is in `response.body`, beside its HTTP status.
 
-Feed both inflated. Long base64 is left out before anything is buffered.
+Feed either one decompressed. Long base64 is removed before anything is buffered.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.gemini.splitters import BracketScanner
 
 MAX_RESULT_BYTES = 4 * 2**20
-"""Of one response, without long base64; a longer one is not read."""
+"""Limit of one response, without long base64; a longer one is not read."""
 MAX_BATCH_BYTES = 2**20
-"""Of a batch, without its responses."""
+"""Limit of the batch document, without its responses."""
 
 
 class BatchReader(Protocol):
@@ -37,7 +37,7 @@ class BatchReader(Protocol):
         ...
 
     def finish(self) -> tuple[list[ResponseSummary], BatchSummary]:
-        """Those that only the end completes, and what else was said. To be called once."""
+        """The responses that only the end of the body completes, and a summary of the batch. Call it once."""
         ...
 
 
@@ -47,14 +47,15 @@ class _Result(msgspec.Struct):
 
 
 class _Embedding(msgspec.Struct):
-    """One of a batch: a count in place of a usage (`InlinedEmbedContentResponse` of Google's SDKs)."""
+    """An embedding in a batch has a token count in place of a usage (`InlinedEmbedContentResponse` of
+    Google's SDKs)."""
 
     embedding: msgspec.Raw = msgspec.Raw()
     token_count: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="tokenCount")
 
 
 class _HttpResponse(msgspec.Struct):
-    """OpenAI's."""
+    """A response in OpenAI's batch output."""
 
     body: msgspec.Raw = msgspec.Raw()
 
@@ -71,7 +72,7 @@ class _Results:
         self.responses = self.failed = self.unread = 0
 
     def read(self, result: bytes) -> tuple[bool, ResponseSummary | None]:
-        """Whether it is a result at all, and its response."""
+        """Whether the JSON is a result, and the response in it."""
         try:
             found = _decode_result(result)
             response = bytes(found.response)
@@ -100,7 +101,7 @@ class _Results:
 
 
 class BatchDocumentReader:
-    """Reads a batch: as a `BatchReader`."""
+    """A `BatchReader` of the batch document."""
 
     def __init__(self) -> None:
         self._truncator = InlineDataTruncator()
@@ -140,7 +141,7 @@ class BatchDocumentReader:
 
 
 class ResultFileReader:
-    """Reads a file of results, one on each line: as a `BatchReader`."""
+    """A `BatchReader` of a result file, in JSON Lines."""
 
     def __init__(self) -> None:
         self._truncator = InlineDataTruncator()
@@ -158,7 +159,7 @@ class ResultFileReader:
         return found
 
     def finish(self) -> tuple[list[ResponseSummary], BatchSummary]:
-        """A last line without a line end counts, if it is whole."""
+        """A last line without a line terminator counts if it is complete JSON."""
         found, results = self._end_line(), self._results
         return found, BatchSummary(
             responses=results.responses, failed=results.failed, unread=results.unread, complete=True
@@ -180,14 +181,14 @@ class ResultFileReader:
             return []
         before = self._results.unread
         is_result, response = self._results.read(line)
-        # Something else than a result: it may stand for one.
+        # Not a result, but it may have been one.
         self._results.unread += not is_result and self._results.unread == before
         return [response] if response else []
 
 
 class _OutermostArrays:
-    """A JSON document in; out the objects and arrays in each array that is in no other array. `skeleton`: the
-    document with these arrays empty."""
+    """Splits a JSON document: yields the objects and arrays that are elements of its outermost arrays.
+    `skeleton` is the document with these arrays emptied."""
 
     def __init__(self) -> None:
         self.skeleton = bytearray()
@@ -198,8 +199,8 @@ class _OutermostArrays:
         self._too_long = False
 
     def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes | None]]:
-        """The number of the array with each element; None for one that is too long."""
-        start = 0  # of what is copied next: of the skeleton, or of the element
+        """Yields the number of the array and the element; None for an element that is too long."""
+        start = 0  # of the next bytes to copy, into the skeleton or the element
         for at in self._brackets.scan(chunk):
             opens = chunk[at] in b"{["
             if self._depth is None:
@@ -209,7 +210,7 @@ class _OutermostArrays:
             elif opens:
                 start = at if self._depth == 0 else start
                 self._depth += 1
-            # The end of the array itself: what follows is the skeleton's again.
+            # The array ends here: the bytes after it belong to the skeleton.
             elif self._depth == 0:
                 start, self._depth = at, None
             else:
@@ -223,7 +224,7 @@ class _OutermostArrays:
             self._inside(chunk[start:])
 
     def _outside(self, piece: bytes) -> None:
-        # Cut it is no JSON, and so not complete.
+        # If this truncates it, it is no longer valid JSON and counts as incomplete.
         self.skeleton += piece[: MAX_BATCH_BYTES - len(self.skeleton)]
 
     def _inside(self, piece: bytes) -> None:
@@ -240,7 +241,7 @@ class _OutermostArrays:
 
 
 def _usage_of_embedding(response: bytes) -> bytes | None:
-    """The tokens of an embedding, as other responses report them; None without any."""
+    """The token count of an embedding, written as a `usageMetadata`; None if it has none."""
     found = _decode_embedding(response)
     count = bytes(found.token_count)
     return b'{"promptTokenCount":%b}' % count if found.embedding and count not in (b"", b"null") else None

@@ -1,13 +1,13 @@
-"""The resources that tell later what a call costs: a batch, a video's operation, a cached content. Pure;
-nothing raises.
+"""Reads the resources that determine the cost of a call after it has ended: a batch, a video's long-running
+operation, a cached content. Pure; nothing raises.
 
-- A batch, Google's own or OpenAI-style, says its state, how many requests it has, and where its responses
-  are; what these have used `batch_results` reads.
-- `predictLongRunning` answers with the name of an operation only, and later reads of it
-  (`models/m/operations/o`, or `videos/v` OpenAI-style) say how it ended. Google charges a video "if your
-  video is successfully generated" (pricing page, Veo): one that its filter removed, or that failed, costs
-  nothing.
-- A cached content, as its create, read and update answer it, says what its storage is charged by.
+- A batch, in Google's format or OpenAI's, has a state, the number of its requests, and its responses or where
+  they are. `batch_results` reads the usage of the responses.
+- `predictLongRunning` returns only the name of an operation. Reading that later (`models/m/operations/o`, or
+  `videos/v` in OpenAI's format) tells how it ended. Google charges a video "if your video is successfully
+  generated" (pricing page, Veo): one that its filter removed, or that failed, costs nothing.
+- A cached content, as returned by create, get and patch, has what its storage is charged by: tokens, creation
+  and expiry.
 """
 
 from __future__ import annotations
@@ -46,34 +46,34 @@ _OPENAI_BATCH_STATES = {
 
 
 class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch says of itself, and what was read of its responses."""
+    """The state of a batch, and how many of its responses were read."""
 
     name: str | None = None
     """`batches/x`."""
     model: str | None = None
-    """Without `models/`; the responses may name another."""
+    """Without `models/`; the responses may report a different `modelVersion`."""
     state: BatchState = BatchState.UNSPECIFIED
     done: bool = False
-    """Whether it has ended, in success or not: its responses are all that there will be."""
+    """Whether it has ended, successfully or not: no further responses will follow."""
     responses_file: str | None = None
     """`files/x`, where the responses are in a file."""
     requests: int | None = None
-    """How many the batch has, as it says itself."""
+    """The number of requests that the batch reports."""
     responses: int = 0
     """How many were read here."""
     failed: int = 0
     """How many requests have an error in place of a response: they cost nothing."""
     unread: int = 0
-    """How many were too long, or no JSON: what these have used is unknown."""
+    """How many responses were too long or not JSON: their usage is unknown."""
     complete: bool = False
-    """Whether the result ended as its format demands."""
+    """Whether the result was received to its end."""
 
 
 def batch_summary(document: dict[str, object]) -> BatchSummary:
     if document.get("object") == "batch":
         return _openai_batch_summary(document)
     metadata = as_object(document.get("metadata")) or document
-    # One that has ended says it twice, one that runs in its metadata only.
+    # A batch that has ended has its output in both places, a running one in its metadata only.
     output = as_object(document.get("response")) or as_object(metadata.get("output")) or {}
     stats = as_object(metadata.get("batchStats")) or {}
     model = as_text(metadata.get("model"))
@@ -115,8 +115,8 @@ def _batch_state(value: object) -> BatchState:
 
 
 class VideoOperation(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a video. `videos`: how many it made; None until it is done, or where it does not say. `filtered`:
-    how many more were made and withheld by Google's filter."""
+    """The operation that generates videos. `videos` is how many were generated; None until it is done, or if
+    not reported. `filtered` is how many more were generated and withheld by Google's safety filter."""
 
     done: bool = False
     failed: bool = False
@@ -129,12 +129,12 @@ _OPENAI_OPERATIONS = {
     "failed": VideoOperation(done=True, failed=True, videos=0),
     "cancelled": VideoOperation(done=True, failed=True, videos=0),
 }
-# As the API writes it, and as some SDKs' own forms do.
+# The name in the API, and those in the SDKs' own formats.
 _VIDEO_LISTS = ("generatedSamples", "generatedVideos", "videos")
 
 
 def read_video_operation(document: bytes) -> VideoOperation | None:
-    """None for what is no operation, or no JSON. Never raises."""
+    """None if the document is not an operation, or not JSON. Never raises."""
     found = _decoded(document)
     if found is None or not (found.get("name") or found.get("id")):
         return None
@@ -148,14 +148,14 @@ def read_video_operation(document: bytes) -> VideoOperation | None:
     made = as_object(response.get("generateVideoResponse")) or response
     filtered = read_count(made.get("raiMediaFilteredCount")) or 0
     lists = [as_list(made[name]) for name in _VIDEO_LISTS if name in made]
-    # Without any sample the list is left out, as all that is empty.
+    # proto3's JSON omits empty lists: no list means that no sample was generated.
     videos = len(lists[0]) if lists else 0 if filtered else None
     return VideoOperation(done=True, failed=videos == 0, videos=videos, filtered=filtered)
 
 
 class CachedContent(msgspec.Struct, frozen=True, kw_only=True):
     """`name` is `cachedContents/x`, `model` without `models/`; times are microseconds since 1970. None: not
-    said."""
+    reported."""
 
     name: str
     model: str | None = None
@@ -165,7 +165,7 @@ class CachedContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_cached_content(document: bytes) -> CachedContent | None:
-    """None for what is no cached content, or no JSON. Never raises."""
+    """None if the document is not a cached content, or not JSON. Never raises."""
     found = _decoded(document)
     name = resource_in_document(None, (found or {}).get("name"), None, None)
     if not found or not name or not name.startswith("cachedContents/"):
@@ -181,7 +181,7 @@ def read_cached_content(document: bytes) -> CachedContent | None:
 
 
 def _micros(value: object) -> int | None:
-    """A time of Google's, RFC 3339 with up to nine decimals: beyond the microsecond they are dropped."""
+    """An RFC 3339 time with up to nanoseconds, truncated to microseconds."""
     try:
         moment = datetime.fromisoformat(as_text(value) or "")
         return to_micros(moment) if moment.tzinfo else None

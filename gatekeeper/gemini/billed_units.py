@@ -1,15 +1,15 @@
-"""What a call is billed for beside its tokens, as price components with their quantity: searches, pictures,
-songs, seconds of video. Pure.
+"""What a call is billed for other than tokens, as quantities by price component: searches, images, songs,
+seconds of video. Pure.
 
-- Searches: an interaction's usage says their number (`grounding_tool_count`); otherwise those that the
-  response lists count (`grounding`).
-- Pictures: those that the response lists; where it does not say, as many as were asked for (`sampleCount`, by
-  default 4; OpenAI-style `n`, by default 1). A response that reports tokens is billed by these instead.
-- Songs (Lyria): one for each call.
-- Videos: seconds x samples by resolution (by default 8 s, one, 720p), as they were asked for. They are
-  charged once the operation has succeeded (`billed_resources`).
+- Searches: the count in an interaction's usage (`grounding_tool_count`), otherwise the queries that the
+  response lists (`grounding`).
+- Images: those that the response lists; if it lists none, as many as were requested (`sampleCount`, by
+  default 4; OpenAI's `n`, by default 1). A response that reports tokens is billed by tokens instead.
+- Songs (Lyria): one per call.
+- Videos: seconds x samples by resolution (by default 8 s, one sample, 720p), as requested. They are charged
+  once the operation has succeeded (`billed_resources`).
 
-Where neither the response nor the request says how much it was, the quantity is None.
+If neither the response nor the request has the quantity, it is None.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ DEFAULT_PREDICTIONS, DEFAULT_OPENAI_IMAGES = 4, 1
 DEFAULT_VIDEO_SECONDS, DEFAULT_VIDEOS, DEFAULT_RESOLUTION = 8, 1, "720p"
 
 _MUSIC_ACTIONS = GENERATING | INTERACTIONS | OPENAI_GENERATING
-_MUSIC_COMPLETE = ("STOP", "stop", "completed", None)  # None: it does not say, and one was asked for
+_MUSIC_COMPLETE = ("STOP", "stop", "completed", None)  # None: not reported, and one was requested
 
 
 def billed_units(
     action: str | None, model: str | None, request_summary: RequestSummary, response_summary: ResponseSummary
 ) -> BilledUnits:
-    """The units of a call that Google answered with success. `action` None: the call is of the kind that the
-    model is for. `model` without `models/`."""
+    """The units of a call that succeeded at Google. `action` None: the usual one of the model. `model` is
+    without `models/`."""
     if response_summary.usage and b"grounding_tool_count" in response_summary.usage:
         return counted_searches(response_summary.usage)
     if action in VIDEO_ACTIONS or (action is None and _is(model, "veo")):
@@ -59,11 +59,11 @@ def billed_units(
 
 
 def video_units(request_summary: RequestSummary, videos: int | None = None) -> BilledUnits:
-    """The units of a request for videos, or of so many that were made of it."""
+    """The units of a request for videos; with `videos`, of that many that were generated for it."""
     media = request_summary.media
     if not (request_summary.understood and media.understood):
         return {VIDEO_SECOND + DEFAULT_RESOLUTION: None}
-    # 0 is how proto3 reads a number that is left out.
+    # proto3 reads an omitted number as 0.
     seconds = media.seconds or DEFAULT_VIDEO_SECONDS
     samples = media.samples or DEFAULT_VIDEOS
     resolution = media.resolution or DEFAULT_RESOLUTION

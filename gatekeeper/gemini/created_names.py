@@ -1,7 +1,7 @@
-"""Finds the names of further resources that were created, in a response about another resource: files of a
+"""Finds the names of resources that were created along with the resource in a response: the files of a
 finished batch or video, the interaction of a trigger's execution. Bytes in, names out; nothing raises.
 
-Only members that Google fills in are read: what a client or a model has written could name anything. The
+Only members that Google sets are read, because text from a client or a model could name anything. The size
 limit is that of `json_tokens`.
 """
 
@@ -13,14 +13,14 @@ from gatekeeper.gemini.json_tokens import CLOSE, KEY, OPEN, STRING, JsonTokens
 from gatekeeper.gemini.resource_names import file_of
 
 MAX_NAMES = 256
-"""Of one answer; a batch has two files, and a video operation four. They are in the call's record."""
+"""Limit per response; a batch has two files, a video operation four. The names go into the call's record."""
 
 Reader = Callable[[str], str | None]
-"""Makes a resource's name of a member's value, if it is one."""
+"""Converts a member's value into a resource name, or None if it is not one."""
 
 
 class Members(dict[bytes, "Members | Reader"]):
-    """What is read of an object, by key. Arrays are transparent."""
+    """The members of an object to read, by key. An array counts as each of its elements."""
 
 
 def _of(collection: str) -> Reader:
@@ -33,7 +33,7 @@ _VIDEOS = Members({b"generatedSamples": _VIDEO, b"generatedVideos": _VIDEO, b"vi
 _STEP = Members({b"content": Members({b"uri": file_of}), b"uri": file_of})
 _ANSWER = Members(
     {
-        # What Google's operations end with
+        # The result of a long-running operation
         b"response": Members(
             {b"responsesFile": file_of, b"generateVideoResponse": _VIDEOS, b"file": _FILE} | _VIDEOS
         ),
@@ -54,7 +54,7 @@ _ANSWER = Members(
 
 
 class CreatedNames:
-    """Those of one answer in JSON."""
+    """The names in one JSON response."""
 
     def __init__(self) -> None:
         self._tokens = JsonTokens()
@@ -76,7 +76,7 @@ class CreatedNames:
             elif kind is CLOSE:
                 self._close()
             elif kind is STRING and callable(self._meaning):
-                # Google's ids need no escapes; of encoders some write the slash as `\/`.
+                # Google's ids need no escapes, but some encoders write the slash as `\/`.
                 self._add(self._meaning(text.decode(errors="replace").replace("\\/", "/")))
 
     def _open(self, bracket: bytes) -> None:
@@ -84,7 +84,7 @@ class CreatedNames:
             self._tokens.pass_over()
             return
         self._around.append((self._members, self._meaning))
-        # An array keeps the meaning: each of its elements has it.
+        # The elements of an array are read like a single value.
         if bracket == b"{":
             self._members, self._meaning = self._meaning, None
 

@@ -1,5 +1,5 @@
-"""The gateway's own errors in Google's error format, so that SDKs raise their usual exceptions: a body, an
-event."""
+"""The gateway's own errors in Google's error format, so that SDKs raise their usual exceptions: as a response
+body, or as the last event of a stream."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 from gatekeeper.gemini.splitters import Delimiters
 from gatekeeper.refusals import NOT_RETRYABLE, STATUS, Refusal
 
-# A 401 must have one (RFC 9110 §15.5.2); the admin API's has the same. For this scheme browsers ask
-# nobody for a password.
+# A 401 must have a challenge (RFC 9110 §15.5.2); the admin API sends the same. With the scheme Bearer
+# browsers do not prompt for a password.
 CHALLENGE = (b"www-authenticate", b'Bearer realm="gatekeeper"')
-# Seconds. Some clients sleep a longer `Retry-After` in full, silently for days.
+# Seconds. Some clients would silently sleep for the whole of a longer `Retry-After`, even for days.
 MAX_RETRY_AFTER = 60
 
 
@@ -41,14 +41,14 @@ def error_document(refusal: Refusal) -> dict[str, object]:
 
 
 def error_body(refusal: Refusal) -> bytes:
-    """The document as it is sent, indented like Google's."""
+    """The document as JSON, indented like Google's."""
     return msgspec.json.format(msgspec.json.encode(error_document(refusal)), indent=2) + b"\n"
 
 
 def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
     """Response headers for `error_body`. A short wait is sent as `Retry-After` in whole seconds (RFC 9110
-    §10.2.3). A longer one is in the body only; then `x-should-retry` tells the clients that know it not to
-    retry."""
+    §10.2.3). A longer one is in the body only; then `x-should-retry: false` tells the SDKs that support it
+    not to retry."""
     headers = [
         (b"content-type", b"application/json; charset=UTF-8"),
         (b"content-length", b"%d" % len(body)),
@@ -57,7 +57,7 @@ def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
         headers.append(CHALLENGE)
     wait = refusal.retry_after
     if wait is not None and wait <= MAX_RETRY_AFTER:
-        # Rounded up: a client that comes a moment early would be refused again.
+        # Rounded up: a client that retries a moment too early would be refused again.
         headers.append((b"retry-after", b"%d" % math.ceil(wait)))
     elif wait is not None or refusal.reason in NOT_RETRYABLE:
         headers.append((b"x-should-retry", b"false"))

@@ -1,17 +1,17 @@
-"""Recognizes requests that could evade metering: a billable call must be written exactly as in Google's
+"""Detects requests that could evade metering: a billable call must be spelled exactly as in Google's
 reference.
 
-Path. Google decodes a path before it routes it, so `%3A`, `//` and `..` are other spellings of a route, and
-it is not published what else its servers normalize: case, matrix parameters (`;x=y`), trailing dots,
-fullwidth letters. A name that only looks like one of Google's would be an action that no table knows, and go
-unmetered. So it is rejected, whatever Google would make of it.
+Path. Google decodes a path before it routes it, so `%3A`, `//` and `..` are other spellings of a route. What
+else its servers normalize (case, matrix parameters like `;x=y`, trailing dots, fullwidth letters) is
+undocumented. A name that only resembles one of Google's would be an unknown action, and go unmetered. So it
+is rejected, however Google would treat it.
 
 Query and headers. Some remove the usage from a response (`fields`), change its format (`alt=proto`) or
-override the method (`$httpMethod`): https://cloud.google.com/apis/docs/system-parameters. It is not published
-which further spellings of them Google accepts. So on a billable call a parameter passes only if its exact
-name is in the list and its value is of the kind that the name takes; Google itself answers 400 to a parameter
-that the method does not have. There are too many headers for a list of allowed ones: there the harmful ones
-are listed, in all their variants.
+override the method (`$httpMethod`): https://cloud.google.com/apis/docs/system-parameters. Which other
+spellings of them Google accepts is undocumented. So a billable call may only have parameters whose exact name
+is in an allow-list and whose value is valid for that name; Google itself responds 400 to a parameter that the
+method does not have. Headers are too many for an allow-list: the harmful ones are on a deny-list, in all
+their variants.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
-# Bytes; no path of Google's comes near it.
+# Bytes; Google's paths are far shorter.
 MAX_PATH_LENGTH = 2000
 
 # The whole path of a billable call: segments, and a verb after the last one. A segment does not end in a dot.
 CANONICAL_PATH = re.compile(r"(?:/[\w.@~+$-]*[\w@~+$-])+(?::[A-Za-z]+)?", re.ASCII)
-# A name that the ledger accepts as (part of) an action although no table knows it.
+# An unknown name that the ledger accepts as (part of) an action.
 ACTION_NAME = re.compile(r"[a-z][A-Za-z_]{0,49}")
 VERSION = re.compile(r"v\d+[a-z0-9]*")
 
 
 def normalized_path(path: bytes) -> str | None:
-    """The path as Google reads it: percent-decoded repeatedly until it no longer changes, without empty and
-    dot segments. None if its `..` lead above the root, and so out of the upstream's own path prefix."""
-    # Latin-1 takes every byte, so nothing raises here.
+    """The path as Google reads it: percent-decoded until it no longer changes, without empty and dot
+    segments. None if its `..` lead above the root, and so out of the upstream's path prefix."""
+    # Latin-1 decodes every byte, so this cannot raise.
     text = path.decode("latin-1")
-    # More than once, because whether a server decodes `%2565` once or twice cannot be known.
+    # Repeatedly, because it is unknown whether a server decodes `%2565` once or twice.
     while (decoded := unquote(text, errors="replace")) != text:
         text = decoded
     kept: list[str] = []
@@ -54,8 +54,8 @@ def normalized_path(path: bytes) -> str | None:
 
 
 def canonical_name(name: str) -> str:
-    """The name without case, width, matrix parameters and everything but letters and digits. Names with the
-    same canonical name are spellings of each other."""
+    """The name folded to lower-case ASCII letters and digits, without matrix parameters. Names with the same
+    canonical name are spellings of each other."""
     return alphanumerics(unicodedata.normalize("NFKC", name).partition(";")[0])
 
 
@@ -66,8 +66,8 @@ def alphanumerics(text: str) -> str:
 
 
 def quoted_excerpt(name: str, longest: int) -> str:
-    """A client's word, quoted and at most `longest` characters long, for a message: it may be a secret in the
-    wrong place, or contain characters that imitate something else."""
+    """Client input quoted for a message, at most `longest` characters of it: it may be a misplaced secret, or
+    contain characters that imitate others."""
     text = name if len(name) <= longest else name[: longest // 2] + "…"
     return f"`{text}`" if text.isprintable() else repr(text)
 
@@ -79,7 +79,7 @@ class KnownNames:
     def __init__(self, *, metered: AbstractSet[str], others: AbstractSet[str]) -> None:
         self._others = others
         self._by_canonical = {canonical_name(name): name for name in metered | others}
-        # An alternation takes the first match: no name must hide a longer one that begins with it.
+        # An alternation takes the first match, so a name must come after longer ones that begin with it.
         longest_first = sorted(map(canonical_name, metered), key=len, reverse=True)
         self._metered = re.compile("|".join(longest_first))
 
@@ -93,16 +93,16 @@ class KnownNames:
         return (path, self._by_canonical[found[0]]) if found else None
 
 
-# Allowed values. None contains a separator, so that no further parameter hides behind one.
-# The formats of a response that include the usage
+# Allowed values. None contains a separator, so that it cannot contain another parameter. The formats of a
+# response that include the usage
 ALT = re.compile(r"|json|sse|json; ?enum-encoding=int")
 SWITCH = re.compile(r"|true|false|0|1")
 TEXT = re.compile(r"[\w .:@/+~*$-]*=*")
 LIST = re.compile(r"[\w.,*]*")
 ALLOWED_VALUES = {ALT: "json, sse or json;enum-encoding=int", SWITCH: "true or false"}
 
-# The standard parameters of Google's discovery documents, without the credentials (removed before) and those
-# that could hide usage; then those of single methods.
+# The standard parameters of Google's discovery documents, except credentials (already removed) and those that
+# could hide usage; then the parameters of single methods.
 ALLOWED_PARAMETERS: dict[str, re.Pattern[str]] = {
     "alt": ALT, "$alt": ALT, "prettyPrint": SWITCH, "$prettyPrint": SWITCH,
     "quotaUser": TEXT, "userIp": TEXT, "uploadType": TEXT, "upload_protocol": TEXT, "$.xgafv": TEXT,
@@ -114,12 +114,12 @@ ALLOWED_SPELLINGS = {name.encode(): pattern for name, pattern in ALLOWED_PARAMET
 }
 SAFE_QUERIES = frozenset({b"", b"alt=sse"})
 
-# The harmful names, reduced to letters and digits.
+# Harmful names, as canonical names.
 METHOD_OVERRIDE = re.compile(r"\Amethod\Z|httpmethod|methodoverride|httpheaders")
 FIELD_MASK = re.compile(r"\Afields|fieldmask|callback|\Act\Z")
 SEPARATORS = re.compile(r"[&;?#|,\s\x00-\x1f]+")
 MAX_SHOWN_NAME, MAX_SHOWN_WORD = 40, 15  # characters of a name that a message quotes
-# Of percent-decoding; more rounds are treated as an evasion attempt.
+# Rounds of percent-decoding; a path that needs more is treated as an attempt at evasion.
 MAX_DECODE_ROUNDS = 5
 
 # The harmful headers, without punctuation.
@@ -130,7 +130,7 @@ METHOD_OVERRIDE_HEADER = re.compile(
 RISKY_HEADER = re.compile(METHOD_OVERRIDE_HEADER.pattern + rb"|fieldmask")
 # Headers of a reverse proxy that rewrites paths; they are not sent upstream.
 PROXY_REWRITE_HEADERS = frozenset({b"x-envoy-original-path"})
-# Each harmful header contains one of them; searching for them is faster.
+# Every harmful header name contains one of these; the search for them is the fast path.
 HEADER_HINTS = (b"method", b"mask", b"verb", b"original", b"rewrite")
 UNSUPPORTED_MEDIA_TYPE = re.compile(rb"proto|grpc", re.IGNORECASE)  # in `content-type` or `accept`
 
@@ -152,7 +152,7 @@ def disallowed_parameter(query: bytes) -> str | None:
         name, value = _decoded(raw_name), _decoded(raw_value)
         pattern = ALLOWED_SPELLINGS.get(raw_name)
         if pattern is None:
-            # A word without a value may be a key in the wrong place.
+            # A name without a value may be a misplaced API key.
             shown = quoted_excerpt(name, MAX_SHOWN_NAME if equals else MAX_SHOWN_WORD)
             return (
                 f"{shown} is none of the query parameters of a call with a cost: those are "
@@ -167,14 +167,15 @@ def _bad_value_message(name: str, value: str, pattern: re.Pattern[str]) -> str:
     if pattern not in ALLOWED_VALUES:
         shown = quoted_excerpt(name, MAX_SHOWN_NAME)
         return f"the value of {shown} contains characters that could hide another parameter"
-    # What follows an `&` may be a key in the wrong place.
+    # The text after an `&` may be a misplaced API key.
     plain, more, _ = f"{name}={value}".partition("&")
     shown = quoted_excerpt(plain + (more and "&…"), MAX_SHOWN_NAME)
     return f"{shown} could keep the call from being metered: it takes {ALLOWED_VALUES[pattern]}"
 
 
 def query_risk(query: bytes) -> MeteringRisk | None:
-    """What in a query, in any spelling, overrides the method or hides usage: the former first."""
+    """The parameter, in any spelling, that overrides the method or else hides usage; None if there is
+    none."""
     if query in SAFE_QUERIES:
         return None
     text = query.decode("latin-1")
@@ -184,7 +185,7 @@ def query_risk(query: bytes) -> MeteringRisk | None:
             break
     else:
         return MeteringRisk(overrides_method=True, rejection="the query is percent-encoded too many times")
-    # `=fields=x` counts as `fields`: it is not published which spellings Google accepts.
+    # `=fields=x` counts as `fields`: which spellings Google accepts is undocumented.
     pairs = [piece.lstrip("=").partition("=")[::2] for piece in SEPARATORS.split(text)]
     named = [(name, alphanumerics(name), value) for name, value in pairs]
     for name, folded, _ in named:
@@ -213,7 +214,7 @@ def _header_risk(names: tuple[bytes, ...], media_types: bytes) -> MeteringRisk |
             if RISKY_HEADER.search(text)
         ]
         if risks:
-            # The gravest: True is more than False, and `overrides_method` comes first.
+            # The most serious: True is more than False, and `overrides_method` is compared first.
             return max(risks)
     if UNSUPPORTED_MEDIA_TYPE.search(media_types):
         return MeteringRisk(overrides_method=False, rejection="billable calls must use JSON, not protobuf")

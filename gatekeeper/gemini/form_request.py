@@ -1,10 +1,10 @@
-"""Collects what a request in an OpenAI-style form names, as it streams. Bytes in, a RequestSummary out;
+"""Summarizes the body of an OpenAI-style form request while it streams. Bytes in, a RequestSummary out;
 nothing raises.
 
-OpenAI's SDKs send what makes videos and edits pictures as multipart/form-data (RFC 7578), which is split into
-its fields at any chunking and in linear time. As in `json_tokens` what another parser could read in another
-way ends it, `failed`. Of a value at most `MAX_VALUE_BYTES` are kept, so that the files among the fields are
-passed over.
+OpenAI's SDKs send requests for videos and image edits as multipart/form-data (RFC 7578), which is split into
+its fields in linear time, whatever the chunk boundaries. As in `json_tokens`, input that another parser could
+read differently ends the parsing (`failed`). At most `MAX_VALUE_BYTES` of a value are kept, so file contents
+are skipped.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _NAME = re.compile(
 
 
 def form_boundary(content_type: bytes | None) -> bytes | None:
-    """The boundary of a form with this Content-Type; None for all other bodies."""
+    """The boundary parameter of a multipart/form-data Content-Type; None for any other."""
     found = _BOUNDARY.match(content_type or b"")
     return (found[1] or found[2]) if found else None
 
 
 class FormRequestParser:
-    """Parses one form: the model, and what is billed by piece or second."""
+    """Parses one form: the model, and the requested number of images or seconds of video."""
 
     def __init__(self, boundary: bytes) -> None:
         self._fields = FormFields(boundary)
@@ -61,12 +61,12 @@ class FormRequestParser:
 
 
 class FormFields:
-    """The fields of one form. `ended`: its last boundary was seen."""
+    """Splits one form into fields. `ended`: the closing boundary was read."""
 
     def __init__(self, boundary: bytes) -> None:
         self.ended = self.failed = False
         self._delimiter = b"\r\n--" + boundary
-        # As if a line ended before the body: the first boundary has none before it.
+        # A boundary is preceded by a line break, but the first one is at the start of the body.
         self._rest = b"\r\n"
         self._name: bytes | None = None  # of the part whose value is read; None within its headers
         self._in_head = False
@@ -85,8 +85,8 @@ class FormFields:
         return found
 
     def _head(self, text: bytes, at: int) -> int | None:
-        """Reads the headers of a part. Where it ends; None if that is not in the text."""
-        # An empty head ends at once, with the line end of the boundary before it.
+        """Reads the headers of a part; returns where they end, or None if that is not in the text yet."""
+        # A part without headers: the line break of its boundary is part of the empty line.
         end = text.find(b"\r\n\r\n", at)
         if end < 0:
             self._rest = text[at:]
@@ -94,20 +94,20 @@ class FormFields:
             return None
         head = text[at:end]
         names = _NAME.findall(head)
-        # An encoded value would say something else than its bytes.
+        # The bytes of an encoded value are not the value.
         self.failed = len(names) != 1 or b"content-transfer-encoding" in head.lower()
         self._name = names[0] if names else None
         self._in_head = False
-        # The line end before the next boundary may be the one that ends the head.
+        # In an empty value the line break before the next boundary is the one after the headers.
         return end + 2
 
     def _body(self, text: bytes, at: int, found: list[tuple[bytes, bytes]]) -> int | None:
-        """Reads a value, up to the boundary after it. Where the next part begins; None if that is not in the
-        text."""
+        """Reads a value up to the next boundary; returns where the next part begins, or None if that is not
+        in the text yet."""
         end = text.find(self._delimiter, at)
         after = end + len(self._delimiter)
         if end < 0 or len(text) < after + 2:
-            # All but what may be the beginning of a boundary
+            # All but a possible beginning of a boundary
             keep = max(at, len(text) - len(self._delimiter) - 1) if end < 0 else end
             self._keep(text[at:keep])
             self._rest = text[keep:]
@@ -116,7 +116,7 @@ class FormFields:
         if self._name is not None:
             found.append((self._name, self._value.removeprefix(b"\r\n")))
         elif self._value:
-            self.failed = True  # something stands before the first boundary
+            self.failed = True  # there is text before the first boundary
         self._name, self._value = None, b""
         self.ended = text[after : after + 2] == b"--"
         self.failed = self.failed or not (self.ended or text[after : after + 2] == b"\r\n")

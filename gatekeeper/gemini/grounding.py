@@ -1,5 +1,5 @@
-"""The searches that an answer was grounded on: billed beside the tokens, and reported by no usage but that of
-Interactions (`grounding_tool_count`), which earlier versions leave out too."""
+"""The searches that a response was grounded on. They are billed in addition to tokens, and only the usage of
+Interactions reports them (`grounding_tool_count`), except in its earlier versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatekeeper.gemini.json_values import as_list, as_object, read_count
 # Price components
 SEARCH_QUERY, MAPS_QUERY = "grounding_search_query", "grounding_maps_query"
 
-# Of Interactions: the types of the steps that search, and of the tools in the usage
+# In Interactions: the types of search steps, and the types of tools in the usage
 _CALLS = {"google_search_call": SEARCH_QUERY, "google_maps_call": MAPS_QUERY}
 _TOOLS = {"google_search": SEARCH_QUERY, "google_maps": MAPS_QUERY}
 
@@ -26,8 +26,8 @@ _decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
 class Searches:
-    """The distinct queries of one answer by price component: a query that several chunks or candidates repeat
-    counts once, as Google charges for it once."""
+    """The distinct queries of one response by price component. A query that is repeated in several chunks or
+    candidates counts once, as Google charges for it once."""
 
     def __init__(self) -> None:
         self._queries: dict[str, set[str]] = {}
@@ -37,15 +37,15 @@ class Searches:
             self._queries.setdefault(component, set()).update(queries)
 
     def add_call(self, tool_type: str, arguments: object) -> None:
-        """A call of a tool as Interactions list it, if it is one of a search."""
+        """Adds a tool call of an interaction, if the tool is a search."""
         if component := _CALLS.get(tool_type):
             listed = as_list((as_object(arguments) or {}).get("queries"))
             self._queries.setdefault(component, set()).update(_distinct(listed))
 
     @property
     def counts(self) -> dict[str, int | None]:
-        """None: it searched, but no query is listed."""
-        # It searched, so that 0 queries are queries that are not listed.
+        """The number of queries; None if it searched but lists no query."""
+        # It searched, so no queries means that they are not listed.
         return {component: len(queries) or None for component, queries in self._queries.items()}
 
 
@@ -57,7 +57,7 @@ def _searches(grounding_metadata: object) -> Iterator[tuple[str, set[str]]]:
     queries = _distinct(listed)
     kinds = {kind for chunk in chunks for kind in as_object(chunk) or ()}
     if "maps" in kinds and "web" in kinds:
-        # Both ran, and nothing says which of them had which queries.
+        # Both kinds of search ran, and the queries are not listed by kind.
         yield MAPS_QUERY, set()
         yield SEARCH_QUERY, set()
     elif "maps" in kinds:
@@ -71,8 +71,8 @@ def _distinct(queries: list[object]) -> set[str]:
 
 
 def counted_searches(usage: bytes) -> dict[str, int | None]:
-    """The searches that an interaction's usage counts; None: not how many. Those of the client's own stores
-    (`retrieval`) are free. Never raises."""
+    """The searches in an interaction's usage; None if their number is not valid. Searches of the client's own
+    stores (`retrieval`) are free. Never raises."""
     try:
         counts = _decode_counts(usage).grounding_tool_count
     # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.

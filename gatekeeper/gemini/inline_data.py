@@ -1,15 +1,15 @@
-"""Inline data (images, audio) in JSON: long runs of base64."""
+"""Truncates inline data (images, audio) in JSON: long runs of base64."""
 
 from __future__ import annotations
 
 import re
 
 MAX_RUN_BYTES = 4096
-"""Bytes that are kept of a run of base64: it is data, and nothing in it is parsed."""
+"""Bytes of a base64 run that are kept. The rest is not needed: nothing in it is parsed."""
 BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_"
-"""The letters of both alphabets, and the padding."""
+"""The characters of the standard and the URL-safe alphabet, and the padding."""
 
-# The key of a long decode's token, and how many bytes are looked at for it.
+# The key of a continuation token, and how many bytes before a run are searched for it.
 _TOKEN_KEY = re.compile(rb'"continuation(?:T|_t)oken"\s*+:\s*+"\Z')
 _KEY_BYTES = 64
 
@@ -18,11 +18,11 @@ _NOT_BASE64 = re.compile(b"[^%b]" % re.escape(BASE64))
 
 class InlineDataTruncator:
     """Truncates long base64 runs (inline images, audio) before a response is buffered, wherever its chunks
-    begin and end, except the token of a long decode, of which all counts.
+    begin and end. A continuation token is kept whole, because its digest is of all of it.
 
-    A run this long is part of a JSON string in every format, and only its first few characters can belong to
-    an escape. So the truncated document stays valid, and what is parsed of it (counts, names, reasons,
-    searches) does not change. Where a chunk shows no end of that string, all of it is taken for the run.
+    In every format such a long run is part of a JSON string, and only its first few characters can belong to
+    an escape. So the truncated document stays valid, and the parsed members (counts, names, reasons,
+    searches) do not change. A chunk in which the string does not end counts as part of the run as a whole.
     """
 
     __slots__ = ("_before", "_is_token", "_kept", "_run")
@@ -52,7 +52,7 @@ class InlineDataTruncator:
         self._run = len(chunk) - len(chunk.rstrip(BASE64))
         kept = chunk if len(chunk) <= self._kept else self._truncate_runs(chunk, start)
         if self._run:
-            # Once for each run, at its beginning: behind that its key is out of sight.
+            # Checked once per run, at its beginning: later the key is no longer in the window.
             self._is_token = self._begins_token(chunk, len(chunk) - self._run)
         self._note_end(chunk)
         return kept
@@ -61,13 +61,13 @@ class InlineDataTruncator:
         self._before = (chunk if len(chunk) >= _KEY_BYTES else self._before + chunk)[-_KEY_BYTES:]
 
     def _begins_token(self, chunk: bytes, at: int) -> bool:
-        """Whether a run that begins there is the token of a long decode."""
+        """Whether a run that begins there is a continuation token."""
         before = chunk[max(0, at - _KEY_BYTES) : at]
         return _TOKEN_KEY.search(before if len(before) == _KEY_BYTES else self._before + before) is not None
 
     def _truncate_runs(self, chunk: bytes, start: int) -> bytes:
-        """Probes one run's length ahead, so that ordinary text is hardly searched at all. `start`: where the
-        run of the chunk before ends."""
+        """Probes the text in steps of one maximal run, so that ordinary text is hardly searched at all.
+        `start` is where the run of the previous chunk ends."""
         parts: list[bytes] = []
         done, at = 0, start
         while len(ahead := chunk[at : at + self._kept + 1]) > self._kept:
@@ -83,8 +83,8 @@ class InlineDataTruncator:
 
 
 def _stays_in_string(chunk: bytes) -> bool:
-    """Whether a JSON string that has begun before a chunk goes on behind it, and has no escape in it. Four
-    searches for a byte take a twentieth of the time of a look at each."""
+    """Whether a JSON string that began before the chunk continues after it, without an escape. Four searches
+    for a byte take a twentieth of the time of a loop over all bytes."""
     return chunk.isascii() and not (b'"' in chunk or b"\\" in chunk or b"\n" in chunk)
 
 

@@ -1,11 +1,11 @@
-"""Collects what a request in JSON names, as it streams. Bytes in, a RequestSummary out; nothing raises.
+"""Summarizes the body of a JSON request while it streams. Bytes in, a RequestSummary out; nothing raises.
 
-Members count where Google's reference has them (`request_grammar`), in both spellings that proto3's JSON
-accepts (`cachedContent`, `cached_content`), and all values count if a key is repeated: it is not published
-which of them Google takes.
+Members are read at the places that Google's reference defines (`request_grammar`), in both spellings that
+proto3's JSON accepts (`cachedContent`, `cached_content`). If a key is repeated, all its values count, because
+it is undocumented which one Google takes.
 
-The limit is that of `json_tokens`: 16 MiB, long strings not counted, of which 256 KiB may be names and
-settings. Of what comes later nothing is known.
+The limit is that of `json_tokens`: 16 MiB, not counting long strings, of which 256 KiB may be names and
+settings. What follows is not read, and the summary says so (`understood`).
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.requested_settings import MediaCollector, Quantity, Setting, SettingsCollector
 from gatekeeper.gemini.resource_names import file_of
 
-MAX_NAME = 256  # characters that are kept of a name
-MAX_KEPT = 256 * 1024  # of all that is kept of a request
+MAX_NAME = 256  # characters of a name that are kept
+MAX_KEPT = 256 * 1024  # bytes of names and settings of one request
 OWN_VOICE = "voice_"  # Google's own voices have names like `Puck`
-_NUMBERS = frozenset({Quantity, Setting})  # what may be said by a number
-# What is collected among others too.
+_NUMBERS = frozenset({Quantity, Setting})  # members whose value may be a number
+# A name of the first kind is also one of the second.
 _WIDER = {Field.AGENT: Field.MODEL, Field.INPUT_FILE: Field.FILE, Field.FILE_ID: Field.FILE}
-# Prompts are long, and only the files that they refer to are of interest: without one of these keys, whose
-# letters may be escaped, they refer to none. No text has such a key, for a quote in it is escaped.
+# Prompts are long, and only the files that they reference are of interest. Without one of these keys, whose
+# letters may be escaped, they reference none. A prompt's text cannot contain such a key, because its quotes
+# are escaped.
 _ESCAPED_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
 _CONTENT_KEYS = (b'"fileData"', b'"file_data"', *_ESCAPED_LETTERS)
 _MESSAGE_KEYS = (b'"uri"', b'"url"', b'"fileId"', b'"file_id"', *_ESCAPED_LETTERS)
@@ -66,11 +67,11 @@ class JsonRequestParser:
         self._continuation: TokenDigest | None = None
         self._media = MediaCollector()
         self._settings = SettingsCollector()
-        # The members of the object that is open, and what the next value means; of those around them too.
+        # The grammar of the open object, and the meaning of the next value; then those of the enclosing ones.
         self._members, self._meaning = Node(), REQUEST
         self._around: list[tuple[Node, Meaning]] = []
         self._ended = False
-        self._summary: RequestSummary | None = None  # of what was fed so far
+        self._summary: RequestSummary | None = None  # cached until more is fed
 
     @property
     def summary(self) -> RequestSummary:
@@ -151,8 +152,7 @@ class JsonRequestParser:
         meaning = self._meaning
         if bracket == b"{" and isinstance(meaning, Tool):
             self._name(Field.TOOL, meaning.name)
-        # An empty node is false: that of a tool with nothing of interest in it, which is named and passed
-        # over.
+        # An empty node is false: a tool without members of interest is recorded and skipped.
         if not (meaning if isinstance(meaning, Node) else bracket == b"[" and meaning in LISTED):
             self._tokens.pass_over()
             return
@@ -201,15 +201,15 @@ class JsonRequestParser:
             self._keep(len(name))
 
     def _keep(self, size: int) -> None:
-        """Ends the parsing where a client would have this process fill its memory with names."""
+        """Stops the parsing when a client would fill the memory of the process with names."""
         self._kept += size
         self._tokens.failed = self._tokens.failed or self._kept > MAX_KEPT
 
 
 def name_of(field: Field, text: str, *, is_cut: bool = False) -> str:
-    """A name as Google writes it in its resources; empty if it is none. `is_cut`: whether more follows."""
+    """The resource name in a member's value; empty if there is none. `is_cut`: the value was truncated."""
     if field in (Field.FILE, Field.INPUT_FILE, Field.FILE_ID):
-        # An id may stand without its collection.
+        # An id may come without its collection.
         found = file_of(text, is_cut=is_cut) or (f"files/{text}" if text and field is not Field.FILE else "")
         return found[:MAX_NAME]
     if field is Field.INTERACTION and text:
@@ -225,12 +225,13 @@ def name_of(field: Field, text: str, *, is_cut: bool = False) -> str:
 
 
 def _unescaped(raw: bytes) -> str:
-    """The text of a string; a lone surrogate, which no column takes, becomes a question mark."""
+    """The decoded text of a JSON string; a lone surrogate, which no column can store, becomes a question
+    mark."""
     text = raw.decode(errors="replace")
     if "\\" not in text:
         return text
     try:
         text = json.loads(f'"{text}"', strict=False)
-    except ValueError:  # an escape that is none, or was cut
+    except ValueError:  # an invalid or truncated escape
         return text
     return text.encode(errors="replace").decode()

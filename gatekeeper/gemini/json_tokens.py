@@ -1,10 +1,9 @@
-"""Splits a JSON document into tokens as it streams, at any chunking and in linear time. Bytes in, tokens out;
-nothing raises.
+"""A streaming JSON tokenizer: any chunk boundaries, linear time. Bytes in, tokens out; nothing raises.
 
-It serves to look into requests, so it does not validate: what cannot be part of a JSON document ends it, and
-it is `failed`. White space, commas, numbers and the colon after a key are no tokens; a number is one where it
-is asked for. Of a string at most `MAX_STRING_BYTES` are reported, and the rest (inline images, long prompts)
-is passed over at the speed of a search, unless all of it is asked for.
+It is made for inspecting requests and does not validate: bytes that cannot be part of a JSON document end it
+(`failed`). White space, commas, numbers and the colon after a key are not reported; a number is if the caller
+asks for it. At most `MAX_STRING_BYTES` of a string are reported, and the rest (inline images, long prompts)
+is skipped at the speed of a byte search, unless the caller wants the whole string.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 MAX_TOKEN_BYTES = 16 * 2**20
-"""Of a document, without the rest of long strings; then it fails. A conversation of two million tokens, the
-most that a model takes, has fewer."""
+"""Limit of a document, not counting the skipped rest of long strings. A conversation of two million tokens,
+the most that a model accepts, is smaller."""
 MAX_STRING_BYTES = 1024
 MAX_DEPTH = 128
-"""Of nested containers; Google's parser takes 100."""
+"""Limit of nested containers; Google's parser accepts 100."""
 
-_STEP = 16 * 1024  # bytes that are searched for tokens at once
+_STEP = 16 * 1024  # bytes that are tokenized at once
 
 
 class Kind(Enum):
@@ -30,17 +29,17 @@ class Kind(Enum):
     OPEN = auto()
     CLOSE = auto()
     LITERAL = auto()  # true, false, null
-    REST = auto()  # a piece more of the string before, where all of it is wanted
-    NUMBER = auto()  # where it is wanted
+    REST = auto()  # another piece of the preceding string, if the whole string is wanted
+    NUMBER = auto()  # if it is wanted
 
 
-# Faster than by the class, and it is done for every token.
+# Module globals are faster than attributes of the class, and every token needs one.
 KEY, STRING, OPEN, CLOSE, LITERAL, REST, NUMBER = Kind
 
 Token: TypeAlias = tuple[Kind, bytes]
-"""Of a string, the bytes between its quotes, escapes included."""
+"""The bytes of a string are those between its quotes, escapes included."""
 
-# What is no token; a byte order mark counts as white space.
+# The bytes between tokens; a byte order mark counts as white space.
 _BETWEEN = rb"[\s,:0-9.eE+\xef\xbb\xbf-]*+"
 # A short plain string, and the colon that makes it a key; the quote of another string; a bracket; a literal.
 _TOKEN = re.compile(
@@ -57,8 +56,8 @@ _QUOTE, _BACKSLASH = b'"\\'
 
 
 def _container_pattern(depth: int) -> bytes:
-    """Matches the rest of a container whose first bracket was read, with others nested in it. Between strings
-    and brackets it has what JSON may have there: what another parser takes for a string, in single quotes,
+    """A pattern for the rest of a container after its opening bracket, with nested ones. Between strings and
+    brackets it accepts only what JSON allows: a single-quoted string, which a lenient parser would accept,
     could hide brackets."""
     string = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
     inner = rb"|[{\[]" + _container_pattern(depth - 1) if depth else b""
@@ -69,21 +68,20 @@ _REST_OF_CONTAINER = re.compile(_container_pattern(8), re.DOTALL)
 
 
 class JsonTokens:
-    """The tokens of one document. `failed`: it is not JSON, or longer than the limit, and no more is read.
-
-    `whole`, to be set after each KEY: whether all of its value is wanted, if that is a string. What is beyond
-    `MAX_STRING_BYTES` of it follows as REST, in any number of pieces."""
+    """The tokens of one document. `failed`: it is not JSON or exceeds the limit, and no more is read. Set
+    `whole` after each KEY: whether its value, if it is a string, is wanted in full. The part beyond
+    `MAX_STRING_BYTES` then follows as REST tokens."""
 
     def __init__(self, limit: int = MAX_TOKEN_BYTES) -> None:
         self.failed = False
         self._limit = limit
         self.whole = False
-        self._rest = b""  # the beginning of a token, at the end of the bytes so far
-        self._passed_over = 0  # containers that are open in the one that is passed over, with itself
-        self._wanted: tuple[bytes, ...] | None = None  # of the container that was opened last
-        self._in_string = False  # beyond what is reported of a string
-        self._escaped = False  # a backslash there was the last byte
-        self._string_stop = 0  # where the string that was read last ends in the text
+        self._rest = b""  # an incomplete token at the end of the last chunk
+        self._passed_over = 0  # depth within the container that is skipped
+        self._wanted: tuple[bytes, ...] | None = None  # of the container that was just opened
+        self._in_string = False  # in the part of a string that is skipped
+        self._escaped = False  # the last byte there was a backslash
+        self._string_stop = 0  # the end of the last string in the text
         self._wants_number = False
         self._read = 0
 
@@ -103,19 +101,20 @@ class JsonTokens:
             yield from self._tokens(self._rest + piece)
 
     def pass_over(self) -> None:
-        """After an OPEN: reports nothing of this container, not even its CLOSE."""
+        """Call it after an OPEN: no tokens of this container are reported, not even its CLOSE."""
         self._passed_over, self._wanted = 1, ()
 
     def pass_over_without(self, *wanted: bytes) -> None:
-        """After an OPEN: may leave out what is in this container if it has none of these."""
+        """Call it after an OPEN: the contents of this container may be left out if they contain none of
+        these."""
         self._wanted = wanted
 
     def want_number(self) -> None:
-        """After a KEY: reports its value if that is a number."""
+        """Call it after a KEY: its value is reported if it is a number."""
         self._wants_number = True
 
     def _tokens(self, text: bytes) -> Iterator[Token]:
-        """The tokens that `text` completes. What is incomplete at its end is left in `_rest`."""
+        """The tokens that `text` completes. An incomplete one at its end is kept in `_rest`."""
         at = 0
         self._rest = b""
         while not self.failed:
@@ -144,7 +143,7 @@ class JsonTokens:
                 if not self._passed_over:
                     yield (KEY if group == _KEY else STRING), token[1]
             else:
-                # One that is long, has escapes, or may be a key if a colon follows.
+                # A string that is long, has escapes, or is a key if a colon follows.
                 start = at if group is None else token.start(1)
                 string, at = self._string(text, start)
                 if string and not self._passed_over:
@@ -159,13 +158,13 @@ class JsonTokens:
             yield REST, text[start + MAX_STRING_BYTES : self._string_stop]
 
     def _leave(self, text: bytes, at: int) -> None:
-        """Leaves the rest of the text, the beginning of a literal at most, to be read with what follows."""
+        """Keeps the rest of the text, at most the beginning of a literal, for the next chunk."""
         gap = _GAP.match(text, at)
         self._rest = text[gap.end() if gap else at :]
         self.failed = self.failed or not any(literal.startswith(self._rest) for literal in _LITERALS)
 
     def _pass_over_bracket(self, bracket: bytes, text: bytes, at: int) -> int:
-        """Where to read on after a bracket that is passed over: after its container, if that is all there."""
+        """Where to continue after a skipped bracket: after its container, if the text has all of that."""
         if bracket in b"{[" and (nested := _REST_OF_CONTAINER.match(text, at)):
             return nested.end()
         self._passed_over += 1 if bracket in b"{[" else -1
@@ -173,7 +172,7 @@ class JsonTokens:
         return at
 
     def _next_wanted(self, text: bytes, at: int) -> int:
-        """Where to read on after an OPEN: at its CLOSE or after it, if all of it is there and nothing in it
+        """Where to continue after an OPEN: at or after its CLOSE, if the text has all of it and nothing in it
         is wanted."""
         wanted, self._wanted = self._wanted or (), None
         rest = _REST_OF_CONTAINER.match(text, at)
@@ -184,8 +183,8 @@ class JsonTokens:
         return end
 
     def _number(self, text: bytes, at: int) -> tuple[bytes, int]:
-        """The number that begins at `at`, empty if none does, and where it ends. One that may go on after the
-        text is left in `_rest`."""
+        """The number that begins at `at` (empty if there is none) and where it ends. One that may continue in
+        the next chunk is kept in `_rest`."""
         spaces = _SPACES.match(text, at)
         start = spaces.end() if spaces else at
         digits = _NUMBER.match(text, start)
@@ -197,8 +196,9 @@ class JsonTokens:
         return text[start : min(end, start + _MAX_NUMBER_BYTES + 1)], end
 
     def _string(self, text: bytes, start: int) -> tuple[Token | None, int]:
-        """The string that begins at `start`, and where it ends. If the text ends before it, or before it is
-        known to be a key or a value, it is left in `_rest`, unless what is reported of it is complete."""
+        """The string that begins at `start`, and where it ends. If the text ends before the string does, or
+        before it is known to be a key or a value, it is kept in `_rest`, unless its reported part is
+        complete."""
         end, escaped = _string_end(text, start)
         if end < 0:
             if len(text) - start <= MAX_STRING_BYTES:
@@ -206,7 +206,8 @@ class JsonTokens:
                 return None, len(text)
             self._read -= len(text) - start - MAX_STRING_BYTES
             self._in_string, self._escaped, self._string_stop = True, escaped, len(text)
-            # A key of this length is of no interest, so it does no harm that it counts as a value.
+            # It may be a key, but one of this length is of no interest, so reporting it as a value is
+            # harmless.
             return (STRING, text[start : start + MAX_STRING_BYTES]), len(text)
         colon = _COLON.match(text, end + 1)
         if colon and not colon[1] and colon.end() == len(text) and end - start <= MAX_STRING_BYTES:
@@ -219,7 +220,7 @@ class JsonTokens:
         return ((KEY if is_key else STRING), string), (colon.end() if colon else end + 1)
 
     def _pass_over_string(self, chunk: bytes, at: int) -> int:
-        """Where to read on in the chunk."""
+        """Where to continue in the chunk."""
         if self._escaped:
             at += 1
             self._escaped = False
@@ -231,10 +232,10 @@ class JsonTokens:
 
 
 def _string_end(text: bytes, at: int) -> tuple[int, bool]:
-    """Where the quote is that ends the string; -1, and whether the last byte is a backslash that escapes the
-    next, if it is not in the text."""
+    """The position of the quote that ends the string; if it is not in the text, -1 and whether the last byte
+    is a backslash that escapes the next."""
     end = text.find(b'"', at)
-    # Ten times as fast as a pattern, and most long strings have no escapes.
+    # Ten times as fast as the pattern, and most long strings have no escapes.
     if end == at or (end > at and text[end - 1] != _BACKSLASH):
         return end, False
     if end < 0 and text[-1] != _BACKSLASH:

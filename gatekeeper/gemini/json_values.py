@@ -1,12 +1,12 @@
-"""Values of Google's JSON whose type is not known, each as the type that it should have: objects, lists,
-texts; counts, tiers, and details by modality, as usage has them. What is not in order counts as missing."""
+"""Converts untyped JSON values of Google's into typed ones: objects, lists, strings; counts, service tiers
+and details by modality. A value of the wrong type counts as missing."""
 
 from __future__ import annotations
 
 import re
 from typing import cast
 
-# No call comes near a billion tokens (prompts end at 2 million); below it a cost fits DECIMAL(18,12).
+# Far beyond any call (prompts have at most 2 million tokens); below it a cost fits DECIMAL(18,12).
 MAX_TOKEN_COUNT = 1_000_000_000
 
 # The names behind `enum-encoding=int`, by number (`Modality` in Google's content.proto).
@@ -48,7 +48,8 @@ def _whole_number(value: object) -> int | None:
 
 
 def read_tier(value: object) -> str | None:
-    """The billed tier in lower case; None for "unspecified"; a number (`enum-encoding=int`) stays one."""
+    """The service tier in lower case; None for "unspecified"; an enum number (`enum-encoding=int`) is
+    kept."""
     if value is None:
         return None
     name = str(value).lower() if isinstance(value, str | int) else ""
@@ -64,7 +65,7 @@ def read_details(value: object, count_name: str = "tokenCount") -> Details:
 
 
 def modality_name(value: object) -> str:
-    """In lower case; by its number (`enum-encoding=int`) as well."""
+    """The modality in lower case, also for an enum number (`enum-encoding=int`)."""
     if isinstance(value, str):
         return value.lower()
     if type(value) is int and 0 <= value < len(MODALITY_NUMBERS):
