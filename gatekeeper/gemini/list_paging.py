@@ -1,17 +1,17 @@
-"""The paging of lists: what a client asks for, and the pages that fill its own.
+"""Pagination of filtered lists: what a client asks for, and which of Google's pages fill its page.
 
-How many items a page has, and where it begins, is in the query. Google's lists take `pageSize` and
-`pageToken` (https://google.aip.dev/158), also in snake_case, its newer APIs only so; those of OpenAI's form
-`limit` and `after`.
+The query has the page size and the page token: `pageSize` and `pageToken` in Google's lists
+(https://google.aip.dev/158), also in snake_case, which its newer APIs require; `limit` and `after` in
+OpenAI's format.
 
-A page of what a key may see is filled out of the pages that Google has for all. The client continues at
-Google's own tokens, so that it misses and repeats no more than with Google itself, whatever is made or
-deleted meanwhile. Google's page is therefore taken as a whole or not at all: where it has more than the
-client's page has room for, it is asked for once more, only as far as it is needed (a page size may change
-from page to page). In OpenAI's form each item is a position.
+A client's page has only the items that its key may see, collected from one or more of Google's pages. The
+client continues at one of Google's own page tokens, so that it misses and repeats no more items than with
+Google itself, whatever is created or deleted meanwhile. So a page of Google's can only be used as a whole: if
+it has more items than the client's page has room for, it is requested again with a smaller page size (which
+may change from page to page). In OpenAI's format a page can begin after any item.
 
-After a full page the next item is looked for: the client gets a token only if there is one more item for it.
-Google's Python SDK raises IndexError for a page without items.
+After a full page the next item is looked up: the client gets a page token only if at least one more item
+follows, because Google's Python SDK raises IndexError for a page without items.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from urllib.parse import quote_from_bytes, unquote_plus
 from gatekeeper.gemini.evasion import alphanumerics, query_risk
 from gatekeeper.gemini.resource_list import Item, ListPage
 
-# By what the spelling of a parameter is reduced to: all spellings that are taken, camelCase first.
+# Accepted spellings of each parameter, camelCase first, by its canonical name.
 _NATIVE = {"pagesize": ("pageSize", "page_size"), "pagetoken": ("pageToken", "page_token")}
 _OPENAI = {"limit": ("limit",), "after": ("after",)}
 _SIZES = ("pagesize", "limit")
 MAX_SIZE = 1_000_000  # items of a page; Google's limits are from 20 to 1,000
-# Items that are asked for behind the first page, at least: a client with small pages would have the gateway
-# ask for thousands of them. Each is the maximum of its list, or below it; no list of Google's has a lower one
-# than `fileSearchStores`.
+# The smallest page size that is requested after the first page: a client with small pages would make the
+# gateway request thousands of pages. Each is at most the maximum of its list; `fileSearchStores` has the
+# lowest maximum of Google's lists.
 FULL_PAGES = {
     "files": 100, "cachedContents": 100, "tunedModels": 100, "fileSearchStores": 20, "webhooks": 100,
     "environments": 100, "voices": 100,
 }  # fmt: skip
 FULL_PAGE = 20
-# Google's smallest page size where none is asked for.
+# Google's smallest default page size.
 DEFAULT_PAGE = 10
 
 
 class BadListQuery(ValueError):
-    """A query whose list could not be filtered; the text, a sentence without its dot, is for the client."""
+    """A query whose list cannot be filtered. The message is for the client; it has no full stop."""
 
 
 class ListQuery(NamedTuple):
-    """`size` and `token` are None where they were not given; `names` are the parameters as the client spells
-    them, `others` all the rest, as it came."""
+    """`size` and `token` are None if not given. `names` has the client's spellings of the parameters,
+    `others` the remaining parameters, unchanged."""
 
     size: int | None
     token: str | None
@@ -73,7 +73,8 @@ class ListQuery(NamedTuple):
 
 
 def parse_list_query(query: bytes, *, is_openai: bool) -> ListQuery:
-    """Raises BadListQuery for what could change the answer's form, or is no valid paging."""
+    """Raises BadListQuery for parameters that could change the format of the response, and for invalid
+    pagination."""
     if query_risk(query):
         raise BadListQuery("a field mask, `callback`, another `alt` or a method override in the query")
     known = _OPENAI if is_openai else _NATIVE
@@ -98,24 +99,24 @@ def parse_list_query(query: bytes, *, is_openai: bool) -> ListQuery:
 
 
 def _size(value: str) -> int | None:
-    """Zero is the same as none."""
-    # Cut before it is read: int() raises for more than 4,300 digits (Python 3.11).
+    """None for zero, which means the default."""
+    # Truncated before it is parsed: int() raises for more than 4,300 digits (Python 3.11).
     if value and not (value.isascii() and value.isdigit() and int(value[:9]) <= MAX_SIZE and len(value) < 9):
         raise BadListQuery(f"a page size that is no whole number from 0 to {MAX_SIZE:,}")
     return int(value or 0) or None
 
 
 class PageRequest(NamedTuple):
-    """A page to ask for: where it begins, and how many items; None: Google's own page size."""
+    """A page to request: where it begins, and its size; None: Google's default."""
 
     cursor: str
     size: int | None
 
 
 class FilteredPage:
-    """The client's page, as it is filled. `next_request` is what to ask Google for next, None once it is
-    complete; then `items` are on it, and `next_cursor` is where the next one begins (None: there is no
-    more)."""
+    """The client's page while it is being filled. `next_request` is the page to request from Google next,
+    None once the client's page is complete. Then `items` are its items, and `next_cursor` is where the next
+    one begins (None: it is the last)."""
 
     def __init__(
         self, cursor: str, size: int | None, collection: str, *, items_are_positions: bool = False
@@ -123,20 +124,20 @@ class FilteredPage:
         self.next_request: PageRequest | None = PageRequest(cursor, size)
         self.items: list[Item] = []
         self.next_cursor: str | None = None
-        # None: of a list that is not known, and that no size is asked of.
+        # None: an unknown list, for which no size was requested.
         self._full_size = max(size or 0, FULL_PAGES.get(collection, size and FULL_PAGE) or 0) or None
         self._wanted = size or 0
         self._items_are_positions = items_are_positions
         self._is_cut = False
 
     def take(self, page: ListPage, is_own: Sequence[bool], following: str | None) -> None:
-        """Takes the page that was asked for: of its items, the key's own. `following` is the cursor behind
-        it, if there is more."""
+        """Adds the requested page: those of its items that are the key's own. `following` is the cursor of
+        the page after it, None for the last one."""
         if (asked := self.next_request) is None:
             return
         own = [number for number, is_key_s in enumerate(is_own) if is_key_s]
         if asked.size is None:
-            # Google's own page size, as far as it shows.
+            # Google's page size, as far as it is observable.
             self._wanted = max(self._wanted, len(page.items), DEFAULT_PAGE)
         room = self._wanted - len(self.items)
         if len(own) <= room:
@@ -146,19 +147,19 @@ class FilteredPage:
             self._keep(page, own[:room])
             self._finish(self.items[-1].id)
         elif room and not self._is_cut:
-            # As far as the last item that there is room for, those of others before it included.
+            # Up to the last item that there is room for, counting the items of other keys before it.
             self.next_request, self._is_cut = PageRequest(asked.cursor, own[room - 1] + 1), True
         elif self.items:
-            # There is more, from this page on: what was looked for, or the page is larger than asked.
+            # More items follow, from this page on: the item that was looked up, or a page larger than
+            # requested.
             self._finish(asked.cursor)
         else:
             self._keep(page, own)
             self._finish(following)
 
     def go_on(self, cursor: str | None) -> None:
-        """Asks for the page at this cursor next; at None the list has come to its end."""
-        # The page was asked for once more only to end where there is room: what is behind it is the client's
-        # next.
+        """Requests the page at this cursor next; None: the list has ended."""
+        # The page was requested again only to end at the last item that fits: the client continues after it.
         if cursor is None or (self._is_cut and self.items):
             self._finish(cursor)
         else:
@@ -166,7 +167,7 @@ class FilteredPage:
             self.next_request = PageRequest(cursor, self._full_size)
 
     def stop(self) -> None:
-        """Ends the page before the next one is asked for: the client continues there."""
+        """Ends the page before the next request: the client continues there."""
         if self.next_request is not None:
             self._finish(self.next_request.cursor)
 

@@ -1,10 +1,10 @@
-"""Meters one session of the Live API by the messages that Google sends.
+"""Meters a session of the Live API by the messages that Google sends.
 
-Every message is a JSON object, in a text or a binary frame. It may have `usageMetadata` beside whatever else
-it says (Live API reference, `BidiGenerateContentServerMessage`). The counts are of one turn, with the whole
-context that the turn has read, and neither add up on the way nor over the session (measured by others on
-three-turn sessions; the recordings agree): within a turn the last ones count, and each turn is billed. A turn
-ends with `turnComplete`; a usage that comes alone right after it still belongs to that turn.
+Every message is a JSON object, in a text or a binary frame. Any message may have `usageMetadata` (Live API
+reference, `BidiGenerateContentServerMessage`). Its counts are those of one turn, including the whole context
+that the turn has read. They are cumulative within the turn, but not over the session (measured by others on
+three-turn sessions; the recordings agree): the last counts of a turn are its usage, and each turn is billed.
+A turn ends with `turnComplete`; a usage alone in the message right after that still belongs to the turn.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _decode = msgspec.json.Decoder(_ServerMessage).decode
 
 
 class TurnUsages:
-    """The usage of each turn, as received, in a JSON list of bounded length, and their sum, which is kept
-    along the way: a long session takes no longer to end than a short one."""
+    """The usage of each turn, as received, in a JSON list of bounded length, and their running sum, so that
+    ending a long session takes no longer than ending a short one."""
 
     def __init__(self) -> None:
         self.turns = 0
         self.total: Usage | None = None
         self._kept: list[bytes] = []
-        self._bytes = 1  # of the whole list
+        self._bytes = 1  # length of the whole list
 
     def add(self, raw: bytes) -> None:
         self.turns += 1
@@ -61,13 +61,13 @@ class TurnUsages:
             self._kept.append(raw)
 
     def plus(self, raw: bytes) -> Usage | None:
-        """The sum with one turn more."""
-        # As a list: in one, what is no object is named.
+        """The sum including one more turn."""
+        # As a list: `read_usage` explains invalid elements of a list.
         usage = read_usage(b"[" + raw + b"]")
         return add_usages([each for each in (self.total, usage) if each])
 
     def document(self, pending: bytes | None) -> tuple[bytes | None, Usage | None, str | None]:
-        """The list, with that of the turn under way; the sum; and what is to be known about the list."""
+        """The list including the current turn, the sum, and a note on the list."""
         total = self.total if pending is None else self.plus(pending)
         if total is None:
             return None, None, None
@@ -79,35 +79,35 @@ class TurnUsages:
 
 
 class LiveMeter:
-    """Reads the server's messages of one session. As a `Meter`, but fed whole messages; nothing raises."""
+    """A `Meter` of the server's messages in one session; it is fed whole messages. Nothing raises."""
 
     delimiters = None
     body_bytes = 0
 
     def __init__(self) -> None:
         self.go_away = False
-        """Whether Google announced that it ends the session."""
+        """Whether Google announced the end of the session (`goAway`)."""
         self.interruptions = 0
-        """How often the client has interrupted an answer."""
+        """How often the client has interrupted the model."""
         self._usages = TurnUsages()
-        self._pending: bytes | None = None  # the latest usage of the turn under way
-        self._ended_without_usage = False  # the last turn, so that it may still follow
+        self._pending: bytes | None = None  # the latest usage of the current turn
+        self._ended_without_usage = False  # the last turn; its usage may still follow
         self._repeated = False
         self._searches = Searches()
         self._billed_units: dict[str, int | None] = {}
-        self._interrupted = False  # the turn under way
+        self._interrupted = False  # the current turn
         self._finish_reason: str | None = None
         self._error: UpstreamError | None = None
         self._all_understood = True
-        self._unreadable = False  # a usage
+        self._unreadable = False  # the usage of some turn
 
     @property
     def turns(self) -> int:
-        """Turns that have reported their usage."""
+        """How many turns have reported their usage."""
         return self._usages.turns
 
     def feed(self, message: bytes) -> None:
-        """Reads one whole message of the server's, from a text or a binary frame."""
+        """Reads one whole message from the server, from a text or a binary frame."""
         try:
             found = _decode(message)
             usage = bytes(found.usage_metadata)
@@ -118,7 +118,7 @@ class LiveMeter:
             self._pass_over(message)
             return
         content = found.server_content
-        # A new turn has begun: a usage that comes now is of this one.
+        # A new turn has begun: the next usage is that of this turn.
         if content is not None or found.tool_call:
             self._ended_without_usage = False
         if usage not in (b"", b"null"):
@@ -165,7 +165,7 @@ class LiveMeter:
         self._searches = Searches()
 
     def _with_searches(self) -> dict[str, int | None]:
-        """Those of the turns before, and of the turn under way. Each turn is billed for its own."""
+        """The searches of the previous turns and of the current one. Each turn is billed for its own."""
         counts = dict(self._billed_units)
         for component, count in self._searches.counts.items():
             before = counts.get(component, 0)

@@ -1,10 +1,10 @@
-"""Meters a response of Google's while the relay passes its bytes on. Bytes in, a ResponseSummary out; nothing
+"""Meters a response from Google while the relay forwards its bytes. Bytes in, a ResponseSummary out; nothing
 raises.
 
-Meters are layers: a GzipMeter inflates for a JsonMeter, which truncates runs of base64, splits the body into
-JSON documents (DocumentSplitter) and collects their metadata (ResponseParser). `meter_options` says what is
-read of a response by its route: usage, the created resource, or only an error; `meter_for` puts the layers
-together by the response's headers.
+Meters are layered: a GzipMeter decompresses for a JsonMeter, which truncates runs of base64, splits the body
+into JSON documents (DocumentSplitter) and collects their metadata (ResponseParser). `meter_options` decides
+by the route what is read: usage, the created resource, or only an error. `meter_for` builds the layers for
+the response's headers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.splitters import ArraySplitter, Delimiters, Document, SingleDocument, SseDecoder
 from gatekeeper.gemini.upstream_error import TEXT_LIMIT, read_error
 
-# Largest size of a unary body, an event or an element of an array that is still parsed, and the limit of what
-# all meters together buffer of incomplete ones; a long run of base64 counts as `MAX_RUN_BYTES`.
+# Limit of a unary body, an event or an array element that is parsed, and of all incomplete ones that are
+# buffered by all meters together; a long run of base64 counts as `MAX_RUN_BYTES`.
 MAX_BUFFERED_BYTES = 64 * 2**20
 _SPACE_OR_BOM = b" \t\r\n\xef\xbb\xbf"
 
@@ -34,7 +34,7 @@ class DocumentSplitter(Protocol):
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of the document that is incomplete so far."""
+        """Bytes of the incomplete document."""
         ...
 
     def discard_partial(self) -> None:
@@ -43,7 +43,7 @@ class DocumentSplitter(Protocol):
 
     @property
     def delimiters(self) -> Delimiters | None:
-        """As of `Meter`."""
+        """See `Meter.delimiters`."""
         ...
 
     def feed(self, chunk: bytes) -> Sequence[Document]:
@@ -51,16 +51,16 @@ class DocumentSplitter(Protocol):
         ...
 
     def peek(self) -> Sequence[Document]:
-        """The documents that look complete already, though only the end of the body can tell."""
+        """The documents that look complete although only the end of the body can confirm it."""
         ...
 
     def finish(self) -> tuple[Sequence[Document], bool]:
-        """The documents that only the end completes, and whether the body ended as its format demands."""
+        """The documents that only the end completes, and whether the body ended properly in its format."""
         ...
 
 
 class BufferQuota:
-    """How much all meters together may buffer."""
+    """How many bytes all meters together may buffer."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -71,8 +71,8 @@ BUFFER_QUOTA = BufferQuota(MAX_BUFFERED_BYTES)
 
 
 class JsonMeter:
-    """Meters a response in JSON. Its first byte that is not white space chooses the splitter, before its
-    media type does: the body of an error is one JSON object even under `text/event-stream`.
+    """Meters a JSON response. The first byte that is not white space determines the splitter, and takes
+    precedence over the media type: an error is one JSON object even under `text/event-stream`.
     """
 
     __slots__ = ("_counted_bytes", "_default", "_parser", "_splitter", "_truncator", "body_bytes")
@@ -109,9 +109,9 @@ class JsonMeter:
         for document in splitter.feed(kept):
             self._parser.read(document)
         buffered = splitter.buffered_bytes
-        # Most chunks leave nothing buffered: they do not touch the count that all meters share.
+        # Most chunks leave nothing buffered, so they need not update the shared count.
         if growth := buffered - self._counted_bytes:
-            # Only the document that goes beyond: those of other responses are not given up for it.
+            # Only the document that exceeds the quota is discarded, not those of other responses.
             if growth > 0 and BUFFER_QUOTA.used + growth > BUFFER_QUOTA.limit:
                 splitter.discard_partial()
                 growth = (buffered := splitter.buffered_bytes) - self._counted_bytes
@@ -123,7 +123,7 @@ class JsonMeter:
         self._counted_bytes = buffered_bytes
 
     def finish(self) -> ResponseSummary:
-        # An empty body has chosen none.
+        # An empty body has not determined one.
         self._splitter = self._splitter or self._default(MAX_BUFFERED_BYTES)
         documents, ended = self._splitter.finish()
         self._count(0)
@@ -133,7 +133,7 @@ class JsonMeter:
 
 
 class Unmetered:
-    """The meter of a body whose media type or encoding is not understood: it reports nothing."""
+    """The meter of a body whose media type or encoding is not supported: it reports nothing."""
 
     summary = ResponseSummary(complete=True)
     delimiters = None
@@ -173,38 +173,38 @@ class ErrorOnlyMeter:
 _BY_FIRST_BYTE: dict[int, Callable[[int], DocumentSplitter]] = {
     ord("{"): SingleDocument,
     ord("["): ArraySplitter,
-    # `data:`, `event:`, `id:`, `retry:` or a comment, also where the media type is that of JSON: none of its
-    # values begins so.
+    # `data:`, `event:`, `id:`, `retry:` or a comment, even if the media type is JSON: no response object
+    # begins with these bytes.
     **dict.fromkeys(b"deir:", SseDecoder),
 }
 _BY_MEDIA_TYPE: dict[bytes, Callable[[int], DocumentSplitter]] = {
     b"application/json": SingleDocument,
     b"text/event-stream": SseDecoder,
 }
-# What servers say that do not know: the body tells (RFC 9110 §8.3), by its first byte.
+# Sent by servers that do not know the type: the first byte of the body determines it (RFC 9110 §8.3).
 _UNTOLD = (b"", b"text/plain", b"application/octet-stream")
 IDENTITY = (b"", b"identity")
 GZIP = (b"gzip", b"x-gzip")
 
 
 class MeterOptions(NamedTuple):
-    """As the arguments of `meter_for`."""
+    """Arguments of `meter_for`; see `ResponseParser`."""
 
     collection: str | None
     counts_usage: bool
 
 
 def meter_options(method: str, route: Route, status: int, media_type: bytes | None) -> MeterOptions | None:
-    """How to read the response to a call that is not charged by its usage; None: not at all.
+    """How to read the response to a call that is not METERED; None: do not read it.
 
-    Only a POST uses tokens or makes something. Of a read only errors are read, and streams, to find where
-    their events end: lists and downloads may be large, and the tokens of the interaction or cache that is
-    fetched were used by the call that made it. An ephemeral token is never read.
+    Only a POST uses tokens or creates something. For other methods only errors are read, and streams, to find
+    where their events end: lists and downloads may be large, and the usage in a fetched interaction or cache
+    is that of the call that created it. A created ephemeral token is never read, because it is a secret.
     """
     action = route.action or ""
     makes = method == "POST" and (route.billable or "." in action) and "auth_tokens" not in action
     if makes or status >= 400 or (media_type or b"").startswith(b"text/event-stream"):
-        # A free POST to a resource answers with it: a cancellation with what was used until then.
+        # A free POST to a resource returns it; one that cancels it, with the usage until then.
         return MeterOptions(collection_of(route.action), makes and route.billable)
     return None
 
@@ -217,8 +217,8 @@ def meter_for(
     *,
     status: int = 200,
 ) -> Meter:
-    """The meter for a response with these headers; `NO_METER` where their format is not understood.
-    `collection` and `counts_usage` as of `ResponseParser`."""
+    """The meter for a response with these headers; `NO_METER` if the media type or encoding is not supported.
+    For `collection` and `counts_usage` see `ResponseParser`."""
     found = _format_of(content_type, content_encoding, status >= 400)
     if found is None:
         return NO_METER
@@ -229,13 +229,13 @@ def meter_for(
     return GzipMeter(meter) if is_gzip else meter
 
 
-# Responses have few combinations of these.
+# Few combinations of these occur.
 @lru_cache(maxsize=256)
 def _format_of(
     content_type: bytes | None, content_encoding: bytes | None, is_error: bool
 ) -> tuple[Callable[[int], DocumentSplitter] | None, bool] | None:
-    """The splitter, None for an error in plain text, and whether it is compressed; None if it is not
-    understood."""
+    """The splitter (None for an error in plain text) and whether the body is compressed; None if the media
+    type or encoding is not supported."""
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     encoding = (content_encoding or b"").strip().lower()
     splitter = _BY_MEDIA_TYPE.get(media_type)

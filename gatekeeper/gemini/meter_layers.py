@@ -1,4 +1,4 @@
-"""What all meters have in common, and the layers around another one."""
+"""The interface of all meters, and the layers that wrap another meter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.splitters import Delimiters
 
-# Bytes inflated at once: a small chunk of zeros must not become all of its gigabytes in memory.
+# Bytes that are decompressed at once: a small chunk can expand to gigabytes.
 _INFLATE_STEP = 2**20
 
 
@@ -23,24 +23,24 @@ class Meter(Protocol):
 
     @property
     def delimiters(self) -> Delimiters | None:
-        """How to append one more document at the current position of the body; None where that is
-        impossible."""
+        """The bytes around one more document that is appended at the current position of the body; None if
+        that is impossible."""
         ...
 
     @property
     def body_bytes(self) -> int:
-        """Bytes of the body so far, inflated, without most of its inline media; 0 where it is not parsed."""
+        """Bytes of the body so far, decompressed, without most of its inline media; 0 if it is not parsed."""
         ...
 
     def feed(self, chunk: bytes) -> None: ...
 
     def finish(self) -> ResponseSummary:
-        """Parses what only the end completes, and frees the buffer. To be called once, at the end."""
+        """Parses what only the end completes, and frees the buffer. Call it once, at the end."""
         ...
 
 
 class OuterMeter:
-    """A layer around another meter: what all of them pass on. Each has a `feed` of its own."""
+    """Base of the layers around another meter: everything but `feed` is delegated."""
 
     __slots__ = ("_meter",)
 
@@ -64,16 +64,16 @@ class OuterMeter:
 
 
 class GzipMeter(OuterMeter):
-    """Inflates for another meter, a bounded piece at a time, up to the first invalid byte."""
+    """Decompresses for another meter, a bounded piece at a time, up to the first invalid byte."""
 
     def __init__(self, meter: Meter) -> None:
         super().__init__(meter)
         self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        self._is_whole = self._is_over = False  # at the end of a member; nothing that follows is read
+        self._is_whole = self._is_over = False  # at the end of a member; the rest is not read
 
     @property
     def delimiters(self) -> None:
-        """None: nothing can be appended to what is compressed."""
+        """None: nothing can be appended to a compressed body."""
         return None
 
     def feed(self, chunk: bytes) -> None:
@@ -83,7 +83,7 @@ class GzipMeter(OuterMeter):
             for piece in self._inflate(chunk):
                 self._meter.feed(piece)
         except zlib.error:
-            # Something else than a member may follow one: it is ignored, as gzip does.
+            # Trailing bytes that are not a gzip member are ignored, as gzip(1) does.
             self._is_over = True
 
     def finish(self) -> ResponseSummary:
@@ -91,8 +91,7 @@ class GzipMeter(OuterMeter):
         return summary if self._is_whole else msgspec.structs.replace(summary, complete=False)
 
     def _inflate(self, chunk: bytes) -> Iterator[bytes]:
-        """A piece that is not full is the last one: zlib has then consumed the chunk and holds nothing
-        back."""
+        """A piece shorter than the step is the last one: zlib has consumed the chunk and buffers nothing."""
         full = True
         while full or chunk:
             if self._gzip.eof:

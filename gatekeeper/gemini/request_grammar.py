@@ -1,4 +1,5 @@
-"""Where the members that `json_request` collects stand in a request, by Google's reference and OpenAI's."""
+"""The JSON structure of requests, as far as `json_request` reads it: where the members of interest are,
+according to Google's reference and OpenAI's."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ _CAPITAL = re.compile(r"(?<!\A)([A-Z])")
 
 
 class Field(Enum):
-    """A member of a request that is collected."""
+    """A member of a request whose value is collected."""
 
-    # Enum's own hash is computed in Python, and dictionaries and sets ask for it with each member.
+    # Enum's own `__hash__` is a Python function, too slow for a dictionary look-up per JSON member.
     __hash__ = object.__hash__
 
     MODEL = auto()
@@ -38,11 +39,10 @@ class Field(Enum):
 
 
 class Node(dict[bytes, "Node | Field | Quantity | Setting"]):
-    """The members of an object that are of interest, by key. Arrays are transparent: a node stands for each
-    element of an array, too."""
+    """The members of interest of an object, by key. For an array, those of each of its elements."""
 
     def add(self, **members: Node | Field | Quantity | Setting) -> Node:
-        """Adds members, named in snake case, in both spellings."""
+        """Adds members, given in snake_case, in both spellings (snake_case and camelCase)."""
         for name, meaning in members.items():
             first, *others = name.split("_")
             self[name.encode()] = meaning
@@ -51,7 +51,7 @@ class Node(dict[bytes, "Node | Field | Quantity | Setting"]):
 
 
 class NameOrNode(Node):
-    """The members of an object, in whose place a name may stand."""
+    """An object, or a string in its place: the name of an existing one (`field`)."""
 
     def __init__(self, field: Field) -> None:
         super().__init__()
@@ -59,10 +59,10 @@ class NameOrNode(Node):
 
 
 class ValuesNode(Node):
-    """An object whose keys are the client's own: `value` has the members of each value."""
+    """An object with arbitrary keys; `value` has the members of interest of each value."""
 
     def __init__(self, value: Node) -> None:
-        # Not empty: `JsonRequestParser` passes over empty nodes.
+        # Not empty, because `JsonRequestParser` skips empty nodes.
         super().__init__({b"": value})
         self.value = value
 
@@ -71,7 +71,7 @@ class ValuesNode(Node):
 
 
 class Tool(Node):
-    """The members of an object whose key is the name of a tool."""
+    """The members of interest of an object whose key is a tool's name."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -79,11 +79,11 @@ class Tool(Node):
 
 
 class Tools(Node):
-    """The members of a tool: Google's own names, one for each tool, or those of Interactions and OpenAI,
-    where `type` has the tool's name."""
+    """The members of a tool: in Google's format one per tool, with its name as key; in the formats of
+    Interactions and OpenAI `type` has the name."""
 
     def get(self, key: bytes, default: Meaning = None) -> Meaning:  # type: ignore[override]  of no other types
-        """A tool that is not known, but whose name says that it searches, is one too."""
+        """An unknown key that contains `earch` counts as a tool, too: it may be a billed search."""
         found = super().get(key, default)
         return Tool(snake_case(key)) if found is None and b"earch" in key else found
 
@@ -96,7 +96,7 @@ def snake_case(key: bytes) -> str:
     return _CAPITAL.sub(r"_\1", key.decode(errors="replace")).lower()[:MAX_TOOL_NAME]
 
 
-# Google's tools, and of Vertex AI those that search.
+# The tools of the Gemini API, and the search tools of Vertex AI.
 TOOL_NAMES = (
     *("google_search", "google_search_retrieval", "google_maps", "url_context", "code_execution"),
     *("computer_use", "retrieval", "enterprise_web_search", "parallel_ai_search", "exa_ai_search"),
@@ -109,7 +109,7 @@ TOOL.add(
     file_search_store_names=Field.FILE_SEARCH_STORE,
     vector_store_ids=Field.VECTOR_STORE,
 )
-# Google's own options in an OpenAI-style request, beside the others or below `extra_body`.
+# Google's extensions of an OpenAI-style request: at the top level or in `extra_body`.
 GOOGLE_OPTIONS = Node().add(cached_content=Field.CACHED_CONTENT, tools=TOOL)
 
 # The contents of generateContent; the messages of Interactions and OpenAI-style calls.
@@ -124,9 +124,9 @@ MESSAGE.add(
     image_url=Node().add(url=Field.FILE),
     result=MESSAGE,
 )
-# A picture or video that another is made from.
+# An image or video that a video is generated from.
 MEDIA = Node().add(uri=Field.FILE, gcs_uri=Field.FILE, file_uri=Field.FILE)
-# The environment of an interaction or an agent: one that there is, or a new one.
+# The environment of an interaction or an agent: the name of an existing one, or a new one.
 WITH_CREDENTIAL = Node().add(credential=Field.CREDENTIAL)
 VARIABLES, NETWORK = ValuesNode(WITH_CREDENTIAL), Node().add(allowlist=WITH_CREDENTIAL)
 ENVIRONMENT = NameOrNode(Field.ENVIRONMENT)
@@ -141,7 +141,7 @@ GENERATION_CONFIG = Node().add(
     candidate_count=Setting.CANDIDATES,
     speech_config=SPEECH,
 )
-# One grammar for all methods: Google answers an error to a member that the method does not have.
+# One grammar for all methods is enough: Google rejects a member that the method does not have.
 REQUEST = Node()
 REQUEST.add(
     model=Field.MODEL,
@@ -197,7 +197,7 @@ REQUEST.add(
     n=Quantity.SAMPLES,
     seconds=Quantity.SECONDS,
     size=Quantity.SIZE,
-    # Those that contain a whole request: batches, countTokens, Live, ephemeral tokens, triggers.
+    # Members that contain a whole request: of batches, countTokens, Live, ephemeral tokens, triggers.
     requests=REQUEST,
     request=REQUEST,
     generate_content_request=REQUEST,

@@ -1,9 +1,9 @@
-"""Chooses and runs the parser of a request's body, JSON or an OpenAI-style form, plain or compressed, as it
-streams. Bytes in, a RequestSummary out; nothing raises.
+"""The streaming parsers of request bodies: JSON or an OpenAI-style form, plain or compressed. Bytes in, a
+RequestSummary out; nothing raises.
 
 Many methods name their model in the body only: batches, embeddings, `countTokens`, caches, tuned models,
-Interactions, OpenAI-style calls, the `setup` of Live. What is billed by piece or second is in the body only,
-and so are the limits that a request sets itself (`requested_settings`).
+Interactions, OpenAI-style calls, the `setup` of Live. So is the requested number of images or seconds of
+video, and so are the settings that bound the cost (`requested_settings`).
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from gatekeeper.gemini.form_request import FormRequestParser, form_boundary
 from gatekeeper.gemini.json_request import JsonRequestParser
 from gatekeeper.gemini.request_summary import RequestSummary
 
-# Bytes of a compressed body that are inflated at once, and in all.
+# Decompressed bytes at once, and in total.
 _INFLATE_STEP, MAX_INFLATED_BYTES = 64 * 1024, 16 * 2**20
 
 
 class RequestParser(Protocol):
     @property
     def summary(self) -> RequestSummary:
-        """What the body has named so far."""
+        """What the part of the body that was read contains."""
         ...
 
     @property
     def failed(self) -> bool:
-        """Whether nothing more is read, though there is more."""
+        """Whether parsing has stopped before the end of the body."""
         ...
 
     def feed(self, chunk: bytes) -> None: ...
 
 
 class InflatingRequestParser:
-    """Inflates for another parser, in bounded steps."""
+    """Decompresses for another parser, in bounded steps."""
 
     def __init__(self, parser: JsonRequestParser | FormRequestParser, window_bits: int) -> None:
         self._parser = parser
@@ -56,9 +56,9 @@ class InflatingRequestParser:
         return self._failed or self._parser.failed
 
     def feed(self, chunk: bytes) -> None:
-        # What follows the end could be read as more of it.
+        # Trailing bytes: Google might read them as part of the body.
         self._failed = self._failed or (self._inflater.eof and bool(chunk))
-        # A piece that is not full is the last one of the chunk.
+        # A piece shorter than the step is the last one of the chunk.
         full = True
         while full and not self._failed and not self._parser.failed:
             try:
@@ -74,7 +74,7 @@ class InflatingRequestParser:
 
 
 class UnreadRequest:
-    """The parser of a body that is not looked at."""
+    """The parser of a body that is not read."""
 
     def __init__(self, summary: RequestSummary) -> None:
         self.summary = summary
@@ -85,7 +85,7 @@ class UnreadRequest:
 
 
 NOTHING_NAMED: RequestParser = UnreadRequest(RequestSummary())
-"""Of a body in which nothing can be named, and of none."""
+"""For a body that cannot contain anything of interest, and for no body."""
 UNKNOWN: RequestParser = UnreadRequest(RequestSummary(understood=False))
 
 _FORMS = frozenset({"openai.videos", "openai.images.edits"})
@@ -98,18 +98,18 @@ _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"
 
 
 def may_name_more(body: bytes) -> bool:
-    """Whether it is worth parsing the body of one of `PATH_MODEL_ACTIONS`; letters of a key may be
-    escaped."""
+    """A quick test whether the body of one of `PATH_MODEL_ACTIONS` must be parsed, because it may reference a
+    cached content or a long decode. Letters of a key may be escaped."""
     return b"cached" in body or b'"continuation' in body or (b"\\" in body and b"\\u00" in body)
 
 
 def may_name_model(body: bytes) -> bool:
-    """The same for a model, where it matters whether the body names one beside the path's."""
+    """As `may_name_more`, but also whether the body may name a model in addition to the path's."""
     return may_name_more(body) or _MODEL_KEY.search(body) is not None
 
 
 def may_name_settings(body: bytes) -> bool:
-    """The same for what bounds the cost of a call, or does not."""
+    """As `may_name_model`, but also whether the body may have settings that affect the bound of its cost."""
     return may_name_model(body) or _SETTINGS_KEY.search(body) is not None
 
 
@@ -129,7 +129,7 @@ def request_parser(
 
 
 def read_request(body: bytes) -> RequestSummary:
-    """What a whole body names."""
+    """The summary of a whole JSON body."""
     parser = JsonRequestParser()
     parser.feed(body)
     return parser.summary

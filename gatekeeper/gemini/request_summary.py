@@ -1,5 +1,6 @@
-"""What a request's body names, as `request_parser` finds it; and which of that is somebody's: files, caches,
-an earlier interaction, stores, a tuned model, an agent, an environment. Pure."""
+"""The contents of a request body that matter to the gateway, as `request_parser` finds them; and which of
+them are references to owned resources: files, caches, an earlier interaction, stores, a tuned model, an
+agent, an environment. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ import msgspec
 from gatekeeper.gemini.requested_settings import NOTHING_SAID, RequestedMedia
 
 OVERLAP = 32
-"""Bytes, more than any of the words by which a body can refer to something."""
-# One of these is in each body that refers to something: in the name, or beside it where that may be bare.
-# JSON may escape any character, but of those by encoders the slash only.
+"""Bytes; longer than any of the words that indicate a reference."""
+# Every body with a reference contains one of these: in the resource name, or in the key of a bare id. JSON
+# may escape any character, but encoders escape only the slash among these.
 _WORDS = (
     *(b"iles/", b"iles\\/", b"iles%", b"%6", b"%73", b"file_id", b"ile_name", b"ileName"),
     *(b"achedContent", b"ached_content", b"nteraction_id", b"nteractionId", b"tunedModels", b"corpora"),
@@ -25,45 +26,46 @@ _OWN_ENVIRONMENT = re.compile(r"env|.*[\d/]")
 
 
 class RequestSummary(msgspec.Struct, frozen=True):
-    """What a request's body names, each name once, in its order."""
+    """What a request body contains. Names are distinct, in the order of the body."""
 
     models: tuple[str, ...] = ()
     """Models and agents, without `models/`."""
     cached_contents: tuple[str, ...] = ()
     interactions: tuple[str, ...] = ()
-    """Earlier ones that this one continues, as `interactions/i`."""
+    """Earlier interactions that this one continues, as `interactions/i`."""
     files: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
-    """Those among the models that may use models and tools of their own."""
+    """The subset of `models` that are agents: they may use further models and tools."""
     input_files: tuple[str, ...] = ()
-    """Those among the files that hold a batch's requests."""
+    """The subset of `files` that contain the requests of a batch."""
     stream: bool = False
     background: bool = False
     continuation: str | None = None
-    """The digest of the token of the long decode that it goes on; the last one's."""
+    """The digest of the continuation token, if the request continues a long decode; of the last token, if
+    there are several."""
     media: RequestedMedia = NOTHING_SAID
     max_output_tokens: int | None = None
-    """The largest that is named; None if none is, or not by each request of the body."""
+    """The largest of the body's requests; None if one of them does not set it."""
     candidate_count: int | None = None
-    """The largest that is named: of candidates, choices (`n`), or samples."""
+    """The largest number of candidates, choices (`n`) or samples; None if none is set."""
     service_tiers: tuple[str, ...] = ()
-    """In lower case: `flex`. `standard` is the default, and among them only beside others."""
+    """In lower case: `flex`. `standard`, the default, is only listed if there is another."""
     store: bool | None = None
-    """Whether Google may keep a prompt. False only if each request of the body says so."""
+    """Whether Google may store the prompt. False only if each request of the body sets it."""
     tools: tuple[str, ...] = ()
-    """In snake case: `google_search`; OpenAI's `web_search`."""
+    """In snake_case: `google_search`; OpenAI's `web_search`."""
     file_search_stores: tuple[str, ...] = ()
     vector_stores: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
-    """Of an interaction or an agent; `remote` is a new one."""
+    """Environments of an interaction or an agent; `remote` stands for a new one."""
     resources: tuple[str, ...] = ()
-    """Any others: a corpus that an answer is to be from, credentials of an environment, voices."""
+    """Any other resources: a corpus to answer from, credentials of an environment, voices."""
     understood: bool = True
-    """Whether all of it was looked at. Otherwise it may name more."""
+    """Whether all of the body was parsed. Otherwise it may contain more than this."""
 
     @property
     def refers(self) -> bool:
-        """Whether what it asks for may depend on what is not in it."""
+        """Whether its input may include content that is not in the body."""
         return not self.understood or bool(
             self.cached_contents
             or self.files
@@ -75,39 +77,40 @@ class RequestSummary(msgspec.Struct, frozen=True):
 
 
 class Reference(NamedTuple):
-    """`may_be_googles`: Google has some of this name for everybody, so one that has no owner is no secret."""
+    """The resource name. `may_be_prebuilt`: it may be one that Google provides to everybody, so every key may
+    use it unless it has an owner."""
 
     name: str
-    may_be_googles: bool = False
+    may_be_prebuilt: bool = False
 
 
 def may_refer(data: bytes) -> bool:
-    """Whether a part of a body, in plain, could refer to something."""
+    """Whether a part of an uncompressed body could contain a reference."""
     return any(word in data for word in _WORDS)
 
 
 def names_a_file(data: bytes) -> bool:
-    """The same for files and their stores only, which is cheaper. In UTF-16 and UTF-32 no word is found, but
-    letters have zero bytes."""
+    """As `may_refer` for files and their stores only, which is cheaper. In UTF-16 and UTF-32 no word can be
+    found, but ASCII letters have zero bytes."""
     return b"file" in data or b"\\u00" in data or b"\0" in data
 
 
 class ReferenceScan:
-    """Whether a body, or the part of it that is fed, could refer to something, at any chunking."""
+    """Whether a body, as far as it is fed, could contain a reference, whatever the chunk boundaries."""
 
     def __init__(self) -> None:
         self.found = False
         self._before = b""
 
     def feed(self, chunk: bytes) -> None:
-        # Of UTF-16 and UTF-32 the letters are left.
+        # Converts ASCII letters in UTF-16 and UTF-32 to single bytes.
         text = self._before + chunk.replace(b"\0", b"")
         self.found = self.found or may_refer(text)
         self._before = text[-OVERLAP:]
 
 
 def references(named: RequestSummary) -> Iterator[Reference]:
-    """Those of a body, by names as Google writes them."""
+    """The references of a body, as resource names."""
     if not (named.refers or named.resources or named.models or named.environments):
         return
     names = (*named.files, *named.interactions, *named.file_search_stores, *named.resources)
@@ -115,8 +118,8 @@ def references(named: RequestSummary) -> Iterator[Reference]:
     yield from (Reference(_in("cachedContents", name)) for name in named.cached_contents)
     yield from (Reference(_in("vector_stores", name)) for name in named.vector_stores)
     yield from (Reference(name) for name in named.models if name.startswith("tunedModels/"))
-    yield from (Reference(_in("agents", name), may_be_googles=True) for name in named.agents)
-    # `remote` asks for a new one.
+    yield from (Reference(_in("agents", name), may_be_prebuilt=True) for name in named.agents)
+    # `remote` requests a new one.
     own = filter(_OWN_ENVIRONMENT.match, named.environments)
     yield from (Reference(_in("environments", name)) for name in own)
 

@@ -1,13 +1,13 @@
-"""What a request asks for beside its contents: its largest output, candidates, service tier, storage; and how
-much of what is billed by piece or by second (pictures, songs, videos).
+"""The settings of a request that affect its cost or its storage: the largest output, candidates, service
+tier, `store`; and the requested quantity of images, songs and videos.
 
-One body may hold many requests (a batch, `countTokens`, the setup of an ephemeral token). Each of the
-innermost ones stands for itself: what one of them leaves open is left open, whatever the others say. Where a
-setting is said more than once, the value that allows more counts, because it is not published which of them
-Google takes; `null` counts as absent.
+One body may contain many requests (a batch, `countTokens`, the setup of an ephemeral token). Each of the
+innermost ones is separate: a limit that one of them does not set counts as not set, whatever the others say.
+If a setting is repeated, the value that allows more counts, because it is undocumented which one Google
+takes; `null` counts as absent.
 
-Quantities are under `parameters` in Google's own methods (`predict`, `predictLongRunning`), in OpenAI-style
-ones at the top of the request: `n`, `seconds`, `size`. Numbers may be written as strings.
+Quantities are under `parameters` in Google's own methods (`predict`, `predictLongRunning`), and at the top
+level of OpenAI-style requests: `n`, `seconds`, `size`. Numbers may be written as strings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from enum import Enum, auto
 import msgspec
 
 STANDARD_TIER = "standard"
-# Google's `unspecified`, also as the number in the enum, and what OpenAI calls its default.
+# Google's `unspecified`, also as its enum number, and OpenAI's names for the default.
 _STANDARD_NAMES = frozenset({"", "0", "unspecified", "default", "auto"})
 _MAX_TIER_LENGTH = 32
 _MAX_DIGITS = 18
@@ -33,7 +33,7 @@ _RESOLUTIONS = {720: "720p", 1080: "1080p", 2160: "4k"}
 
 
 class Setting(Enum):
-    """A member of a request that is collected for each request of a body."""
+    """A setting that is collected for each request of a body."""
 
     # Enum's own hash is computed in Python, and dictionaries and sets ask for it with each member.
     __hash__ = object.__hash__
@@ -45,7 +45,7 @@ class Setting(Enum):
 
 
 class RequestedSettings(msgspec.Struct, frozen=True):
-    """Of all requests of a body, as `request_parser.RequestSummary` has them."""
+    """The settings of all requests of a body; see `request_summary.RequestSummary`."""
 
     max_output_tokens: int | None = None
     candidate_count: int | None = None
@@ -54,7 +54,7 @@ class RequestedSettings(msgspec.Struct, frozen=True):
 
 
 class _Request:
-    """An object that is open: a request, or one that holds some."""
+    """An open object: a request, or a container of requests."""
 
     __slots__ = ("configs", "has_contents", "holds_requests", "outputs", "stores", "tiers")
 
@@ -71,13 +71,14 @@ class _Request:
 
     @property
     def max_output_tokens(self) -> int | None:
-        # Of two configurations one may be all that Google takes.
+        # Of two configurations Google may take only one.
         is_said_by_each = self.configs <= max(1, len(self.outputs))
         return _largest(self.outputs) if is_said_by_each else None
 
 
 class SettingsCollector:
-    """Collects the settings of nested requests: `open` and `close` them, `add` what the innermost says."""
+    """Collects the settings of nested requests: `open` and `close` objects, `add` a setting of the
+    innermost."""
 
     def __init__(self) -> None:
         self._open: list[_Request] = []
@@ -88,12 +89,12 @@ class SettingsCollector:
 
     @property
     def settings(self) -> RequestedSettings:
-        """What is known so far. A request that is open may still say more: its output counts as unlimited."""
+        """The settings so far. An open request may still set more: its output counts as unlimited."""
         tiers = tuple(self._tiers)
         return RequestedSettings(
             max_output_tokens=None if self._open else _largest(self._outputs),
             candidate_count=self._candidates,
-            # The default is not worth a mention where none is named.
+            # The default is left out if there is no other.
             service_tiers=() if tiers == (STANDARD_TIER,) else tiers,
             store=_kept([*self._stores, *(_kept(request.stores) for request in self._open)]),
         )
@@ -140,13 +141,13 @@ class SettingsCollector:
 
 
 def _largest(outputs: list[int | None]) -> int | None:
-    """None if one of them is not limited, or there is none."""
+    """None if one of them is unlimited, or there is none."""
     limited = [limit for limit in outputs if limit is not None]
     return max(limited) if limited and len(limited) == len(outputs) else None
 
 
 def _kept(stores: Iterable[bool | None]) -> bool | None:
-    """True if one is, None if one is not known, or there is none."""
+    """True if one is true; otherwise None if one is not set, or there is none."""
     values = set(stores)
     if True in values:
         return True
@@ -154,25 +155,25 @@ def _kept(stores: Iterable[bool | None]) -> bool | None:
 
 
 def _tier(raw: bytes) -> str:
-    """`flex`, or the name in the enum, `SERVICE_TIER_FLEX`."""
+    """`flex`, from that or the enum name `SERVICE_TIER_FLEX`."""
     name = raw.decode(errors="replace").lower().removeprefix("service_tier_")
     return STANDARD_TIER if name in _STANDARD_NAMES else name[:_MAX_TIER_LENGTH]
 
 
 def whole_number(raw: bytes) -> int | None:
-    """The number, if it is one that proto3's JSON takes for an integer: `8`, `"8"`, `8.0`, `8e2`."""
+    """The number, if proto3's JSON accepts it as an integer: `8`, `"8"`, `8.0`, `8e2`."""
     try:
         number = Decimal(raw.decode("ascii"))
     except (InvalidOperation, UnicodeDecodeError):
         return None
-    # The size first: an exponent may ask for a number of a million digits.
+    # Checks the size first: with an exponent the number may have a million digits.
     if not number.is_finite() or number.adjusted() > _MAX_DIGITS or number != number.to_integral_value():
         return None
     return int(number)
 
 
 class Quantity(Enum):
-    """A member of a request that says how much."""
+    """A requested quantity that is billed per image or per second."""
 
     # Enum's own hash is computed in Python, and dictionaries and sets ask for it with each member.
     __hash__ = object.__hash__
@@ -184,15 +185,15 @@ class Quantity(Enum):
 
 
 class RequestedMedia(msgspec.Struct, frozen=True):
-    """None: not said, so that the method's default counts."""
+    """None: not set, so the method's default applies."""
 
     samples: int | None = None
     seconds: int | None = None
     resolution: str | None = None
-    """`720p`, `1080p`, `4k`; or whatever else was asked for, which has no price."""
+    """`720p`, `1080p`, `4k`; or whatever else was requested, which has no price."""
     understood: bool = True
-    """Whether each count is one, and none is said twice with another value: it is not published which of them
-    Google takes."""
+    """Whether each count is valid, and none is repeated with another value: which of them Google takes is
+    undocumented."""
 
 
 NOTHING_SAID = RequestedMedia()

@@ -1,10 +1,10 @@
-"""Lists of resources: which routes answer with one, what a page of it has, and a page made of some of its
+"""List responses: which routes return one, how a page is read, and how one is written with only some of its
 items.
 
-Only what is known of a page goes into the one that is made: its items, each byte for byte, and what paging
-needs. Any other member may be about the items that are left out (`totalSize`), and is left out too.
-Sources: Google's discovery documents, https://google.aip.dev/132 and https://google.aip.dev/158, and OpenAI's
-reference for the lists under `openai/`.
+The written page has only the known members: its items, each byte for byte, and the page token. Other members
+are left out, because they may describe the removed items (`totalSize`). Sources: Google's discovery
+documents, https://google.aip.dev/132 and https://google.aip.dev/158, and OpenAI's reference for the lists
+under `openai/`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.resource_names import COLLECTIONS_WITH_IDS, owned_resource, resource_in_document
 from gatekeeper.gemini.routes import Route
 
-_OF_ALL = (["models"], ["openai", "models"])  # everybody may see them
+_OF_ALL = (["models"], ["openai", "models"])  # visible to every key
 _READS = frozenset({"GET", "HEAD"})
 _WILDCARD = "-"  # in place of a parent's id: the lists of all parents (https://google.aip.dev/159)
 _NEXT_TOKENS = ("nextPageToken", "next_page_token")
@@ -29,29 +29,29 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class UnreadableList(ValueError):
-    """A response that is not a list in a known form; the text says what it is."""
+    """A response that is not a list in a known format; the message says what it is."""
 
 
 class ListKind(NamedTuple):
-    """`collection` is the last one of the path: `files`, `operations`. `is_openai`: of OpenAI's form."""
+    """`collection` is the last one of the path: `files`, `operations`. `is_openai`: in OpenAI's format."""
 
     collection: str
     is_openai: bool
 
 
 class Item(NamedTuple):
-    """`name` is the resource's (`files/x`), `id` what pages of OpenAI's form are continued after, `text` its
-    JSON as it came. `is_googles`: nobody has made it, and everybody may see it."""
+    """`name` is the resource name (`files/x`), `id` what `after` takes in OpenAI's format, `text` the JSON as
+    received. `is_prebuilt`: provided by Google and visible to every key."""
 
     name: str
     id: str
     text: bytes
-    is_googles: bool = False
+    is_prebuilt: bool = False
 
 
 class ListPage(NamedTuple):
-    """`member` is the one that has the items. `next_token` continues after the page; None on the last one.
-    `is_indented`: in Google's format for people, `ends` after the document."""
+    """`member` is the key of the items. `next_token` is the page token of the next page; None on the last
+    one. `is_indented`: Google's pretty-printed JSON; `ends` is the white space after the document."""
 
     members: dict[str, bytes]
     member: str | None
@@ -62,7 +62,7 @@ class ListPage(NamedTuple):
 
     @property
     def is_snake_case(self) -> bool:
-        """Whether its members, and so the query's parameters, are named as in Google's newer APIs."""
+        """Whether its members, and so the query parameters, are in snake_case, as in Google's newer APIs."""
         return _NEXT_TOKENS[1] in self.members
 
 
@@ -76,9 +76,9 @@ _ITEM = msgspec.json.Decoder(_ItemHead)
 
 
 def list_kind(method: str, route: Route) -> ListKind | None:
-    """What the route lists; None if it lists nothing, or only what is nested in one resource: who may see
-    that may see what it has. Any read that names no resource counts as a list, by whatever verb: Google might
-    answer with one."""
+    """What the route lists; None if it is not a list, or lists only what is nested in one resource: a key
+    that may see the parent may see its children. Any read without a resource name counts as a list, whatever
+    its verb: Google might respond with one."""
     if route.action is None and route.billing is Billing.FREE and method in _READS:
         return ListKind("", is_openai=True)
     *collections, verb = (route.action or "").split(".")
@@ -111,7 +111,8 @@ def read_page(document: bytes, kind: ListKind) -> ListPage:
 
 
 def _member_of_items(members: dict[str, bytes], arrays: dict[str, list[msgspec.Raw]]) -> str | None:
-    """Raises UnreadableList. Arrays of anything else than objects have no items."""
+    """The key of the array with the items. Arrays of anything but objects do not count. Raises
+    UnreadableList."""
     some = [name for name, array in arrays.items() if array and bytes(array[0])[:1] == b"{"]
     if len(some) > 1:
         raise UnreadableList("it has several arrays of resources")
@@ -129,8 +130,8 @@ def _item(text: bytes, kind: ListKind) -> Item:
     if name is None:
         raise UnreadableList("one of its resources has no name")
     identifier = head.id if isinstance(head.id, str) else ""
-    # "either a custom voice […] or a prebuilt system voice", says Google's SDK of the list's.
-    return Item(name, identifier, text, is_googles=kind.collection == "voices" and head.type == "prebuilt")
+    # Google's SDK on the voices in a list: "either a custom voice […] or a prebuilt system voice".
+    return Item(name, identifier, text, is_prebuilt=kind.collection == "voices" and head.type == "prebuilt")
 
 
 def _collection_of_ids(kind: ListKind) -> str | None:
@@ -138,7 +139,7 @@ def _collection_of_ids(kind: ListKind) -> str | None:
 
 
 def position_name(position: str, kind: ListKind) -> str | None:
-    """The name of the item that a page of OpenAI's form is to begin after; None if it is no such name."""
+    """The resource name in `after` of an OpenAI-style list; None if it is not valid."""
     return resource_in_document(_collection_of_ids(kind), None, position, None)
 
 
@@ -158,14 +159,14 @@ def _text(raw: bytes) -> str:
 
 
 def write_page(form: ListPage, items: Sequence[Item], kind: ListKind, token: str | None) -> bytes:
-    """A page in the form of another one, with these items. `token` is its own `nextPageToken`; in OpenAI's
-    form, where an item's id is one, it only says that there is more."""
+    """A page in the format of `form`, with these items. `token` becomes its `nextPageToken`; in OpenAI's
+    format, where the last item's id has that role, it only sets `has_more`."""
     indent = b"\n  " if form.is_indented else b""
     members = _openai_members(form, items, token) if kind.is_openai else _members(form, token)
     name = form.member or kind.collection
     if items or kind.is_openai:
         members = {name: _array([item.text for item in items], indent), **members}
-    # In the order of Google's page; what that does not have comes last.
+    # In the order of Google's page; members that it does not have come last.
     ordered = sorted(members, key=[*form.members, name, *members].index)
     colon = b": " if form.is_indented else b":"
     written = [msgspec.json.encode(key) + colon + members[key] for key in ordered]

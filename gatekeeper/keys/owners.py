@@ -208,12 +208,12 @@ class Owners:
             return None
         return next((not_found(name) for name, shared in named if not self._may_use(key, name, shared)), None)
 
-    def _may_use(self, key: KeyState, name: str, may_be_googles: bool) -> bool:
+    def _may_use(self, key: KeyState, name: str, may_be_prebuilt: bool) -> bool:
         owned = owned_resource(name)
         if owned is None or not is_canonical(owned):
             return False
         return self.may_see(key, owned) or (
-            may_be_googles and self._is_settled(owned) and self.owner_of(owned) is None
+            may_be_prebuilt and self._is_settled(owned) and self.owner_of(owned) is None
         )
 
     def _is_settled(self, owned: str) -> bool:

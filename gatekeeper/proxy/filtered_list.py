@@ -219,7 +219,7 @@ class FilteredListRelay(Relay):
 
     def is_own(self, item: Item) -> bool:
         """Whether the key sees an item where it is listed."""
-        if item.is_googles:
+        if item.is_prebuilt:
             return self.cursors.is_first(self.cursor)
         return self.owners.may_see(self.key, item.name) and self.cursors.has(self.cursor, item.name)
 

@@ -116,7 +116,7 @@ def test_a_body_refers_to_these(body: dict[str, Any], names: list[str]) -> None:
 
 def test_an_agent_may_be_one_that_google_has_for_all() -> None:
     found = references(read_request(b'{"agent": "a", "model": "tunedModels/t"}'))
-    assert {reference.name: reference.may_be_googles for reference in found} == {
+    assert {reference.name: reference.may_be_prebuilt for reference in found} == {
         "agents/a": True,
         "tunedModels/t": False,
     }
