@@ -1,4 +1,5 @@
-"""One JSON document of a response, as far as it is metered: Gemini's own, Interactions' or OpenAI-style.
+"""The metered members of a JSON document in a response of the Gemini API, Interactions or the OpenAI-style
+API.
 
 `object` and `msgspec.Raw`, and `decode_response`, so that one invalid member does not invalidate the others.
 """
@@ -60,7 +61,7 @@ class Choice(msgspec.Struct):
 
 
 class Step(msgspec.Struct):
-    """What an interaction has done: a search, an answer."""
+    """A step of an interaction: a tool call such as a search, or the model's output."""
 
     type: object = None
     arguments: object = None
@@ -69,8 +70,8 @@ class Step(msgspec.Struct):
 class Image(
     msgspec.Struct, rename={"rai_filtered_reason": "raiFilteredReason", "content_type": "contentType"}
 ):
-    """One of Imagen's predictions (withheld ones have a reason, and the prompt may be rated as one more),
-    and OpenAI's form of them."""
+    """An image: one of Imagen's predictions (a withheld image has a reason, and an extra prediction may have
+    the safety ratings of the prompt), or OpenAI's format of it."""
 
     rai_filtered_reason: object = None
     content_type: object = None
@@ -79,19 +80,19 @@ class Image(
 
 
 class Metadata(msgspec.Struct):
-    """Beside any event of an interaction."""
+    """`metadata` of any event of an interaction."""
 
     total_usage: msgspec.Raw = msgspec.Raw()
 
 
 class RegisteredFile(msgspec.Struct):
-    """One of those that `files:register` answers with."""
+    """A file in the response to `files:register`."""
 
     name: object = None
 
 
 class Interaction(msgspec.Struct):
-    """Within the events that begin and end an interaction."""
+    """The interaction in the events that begin and end one."""
 
     usage: msgspec.Raw = msgspec.Raw()
     id: object = None
@@ -113,7 +114,8 @@ class ResponseDocument(
         "top_continuation_token": "continuationToken",
     },
 ):
-    """`step_usage`, beside the `usage` of an interaction's `step.stop`, is a part of it, and not read."""
+    """A response or an event. `step_usage`, in the `step.stop` event of an interaction, is not read: it is
+    part of `usage`."""
 
     candidates: list[Candidate] | None = None
     usage_metadata: msgspec.Raw = msgspec.Raw()
@@ -134,11 +136,11 @@ class ResponseDocument(
     service_tier: object = None
     metadata: Metadata | None = None
     interaction: Interaction | None = None
-    # Of an interaction, and of an event of one
+    # Of an interaction, or of an event of one
     continuation_token: object = None
-    # Not seen there yet
+    # Not observed there yet
     top_continuation_token: object = None
-    # Earlier versions of Interactions call steps outputs, and one of them, in an event, its content.
+    # The names for `steps` and `step` in earlier versions of Interactions
     steps: list[Step] | None = None
     outputs: list[Step] | None = None
     step: Step | None = None
@@ -148,9 +150,9 @@ class ResponseDocument(
     data: list[Image] | None = None
 
     def other_usage(self) -> bytes:
-        """The usage of a document that has no valid `usageMetadata`: an interaction's own, which is its
-        total, comes first. Without a valid one anything else that was sent for it; empty if that is
-        nothing."""
+        """The usage of a document without a valid `usageMetadata`; that of the interaction itself, which is
+        the total, takes precedence. If none is an object, whatever was sent in its place; empty if nothing
+        was."""
         sent = (
             bytes(self.interaction.usage) if self.interaction else b"",
             bytes(self.usage),
@@ -166,8 +168,8 @@ _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def decode_response(document: Document) -> ResponseDocument:
-    """A member of another type than Google's counts as missing. Raises ValueError or RecursionError for bytes
-    that are no JSON object."""
+    """Decodes a document; members of an unexpected type count as missing. Raises ValueError or RecursionError
+    if it is not a JSON object."""
     try:
         return _decode(document)
     except msgspec.ValidationError:
@@ -184,7 +186,7 @@ def _fits(name: str, value: msgspec.Raw) -> bool:
 
 
 def finish_reasons(choices: Iterable[Candidate | Choice]) -> str:
-    """Different ones in their order, joined by `|`."""
+    """The distinct finish reasons in their order, joined by `|`."""
     return "|".join(dict.fromkeys(_reason_names(choices)))
 
 
@@ -195,14 +197,14 @@ def _reason_names(choices: Iterable[Candidate | Choice]) -> Iterator[str]:
 
 
 def steps(response: ResponseDocument) -> list[Step]:
-    """The steps of an interaction that a document lists, or the one that an event begins."""
+    """The steps of an interaction in a document, or the one in an event."""
     of_both = (response, response.interaction) if response.interaction else (response,)
     listed = [step for about in of_both for step in (*(about.steps or ()), *(about.outputs or ()))]
     return listed + [step for step in (response.step, response.content) if step is not None]
 
 
 def pictures(response: ResponseDocument) -> int | None:
-    """How many pictures a document lists; None if it is about none."""
+    """The number of images in a document; None if it has no list of images."""
     if response.predictions is not None:
         return sum(
             each.rai_filtered_reason is None and each.content_type != "Positive Prompt"

@@ -1,12 +1,12 @@
-"""Collects what the JSON documents of a response report: usage, the model version, the finish reason, the
-resource, an error. Gemini's own responses, Interactions' and OpenAI-style ones.
+"""Collects the metadata in the JSON documents of a response: usage, model version, finish reason, resource,
+error. The response is one of the Gemini API, of Interactions or of the OpenAI-style API.
 
-Only top-level members count, and those of an event's `interaction`: a function call's arguments may hold a
-`usageMetadata` of their own. An `error` counts unless the document has a `name` or an `id`: then it is a
+Only top-level members are read, and those of an event's `interaction`: the arguments of a function call may
+contain a `usageMetadata`, too. An `error` counts unless the document has a `name` or an `id`: then it is a
 resource (an operation, a file, a batch) that reports its own failure, not this call's.
 
-Every document is decoded, whether or not it can hold any of this: msgspec skips other members faster than the
-bytes can be searched for the names (measured from 0.4 KB to 4 MB).
+Every document is decoded, whether or not it has such members: msgspec skips the others faster than the bytes
+can be searched for the names (measured from 0.4 KB to 4 MB).
 """
 
 from __future__ import annotations
@@ -37,49 +37,49 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class ResponseSummary(msgspec.Struct, frozen=True):
-    """What a response reports; None where it reports nothing."""
+    """The metadata of a response; None for what it does not report."""
 
     usage: bytes | None = None
-    """The last `usageMetadata`, or its kin, as received: a JSON object in UTF-8, white space and line ends
-    included. Of a Live session a list of them, one for each turn."""
+    """The last `usageMetadata` or `usage`, as received: a JSON object in UTF-8, including white space. For a
+    Live session a list of them, one per turn."""
     read_usage: Usage | None = None
-    """`usage`, where it has been read already: the sum of a Live session's turns."""
+    """`usage` already parsed, for a Live session: the sum of its turns."""
     model_version: str | None = None
     """Without `models/`."""
     finish_reason: str | None = None
-    """Of the last document that has one; different ones of several candidates in their order, joined by
-    `|`. Of an interaction its status."""
+    """The finish reason in the last document that has one; distinct ones of several candidates in their
+    order, joined by `|`. For an interaction its status."""
     error: UpstreamError | None = None
     billed_units: dict[str, int | None] = {}
-    """What was used beside tokens according to the response (`usageMetadata` does not report it), as price
-    components with their quantity; None: used, but not how often."""
+    """What was used in addition to tokens (`usageMetadata` does not report it): quantities by price
+    component; None: used, but the quantity is unknown."""
     complete: bool = False
-    """Whether the body ended as its format demands. Also true where the format is not parsed."""
+    """Whether the body ended properly in its format. Also true if the format is not parsed."""
     truncated: bool = False
     """Whether something was too large to be parsed, so that the usage may be unknown."""
     resource: str | None = None
-    """What the call made, or what it is about: `files/x`, `cachedContents/y`, `interactions/z`."""
+    """The resource that the call created or accessed: `files/x`, `cachedContents/y`, `interactions/z`."""
     block_reason: str | None = None
     """Why the prompt was blocked: `promptFeedback.blockReason`."""
     service_tier: str | None = None
-    """As an interaction reports it, beside its usage, in lower case."""
+    """The service tier that an interaction reports outside its usage, in lower case."""
     pictures: int | None = None
-    """How many pictures it lists, without those that were withheld."""
+    """The number of images, without withheld ones."""
     usage_note: str | None = None
-    """What is to be known about `usage` beside its numbers."""
+    """A note on how reliable or complete `usage` is."""
     continuations: tuple[str, ...] = ()
-    """The digests of the tokens by which another request may go on (`continuation`)."""
+    """The digests of the continuation tokens (`continuation`)."""
     found: tuple[str, ...] = ()
-    """What else was made, by this call or by the one that it asks about: registered files, the environment of
-    an interaction, the files of a batch."""
+    """Other resources that were created by this call, or by the one that it asks about: registered files, the
+    environment of an interaction, the files of a batch."""
 
 
 class ResponseParser:
-    """What the documents of one response have reported so far. The last value of each field wins: usage
-    neither grows steadily nor adds up.
+    """Collects the metadata of one response, document by document. The last value of each field wins: usage
+    is neither a delta nor always increasing.
 
-    `collection`: that whose resources the response has by their `id` (`resource_names`). Unless
-    `counts_usage` the tokens that are reported were used by another call, and are left out.
+    `collection` is that of the resource whose `id` the response has (`resource_names`). `counts_usage` False:
+    the reported tokens were used by another call, and are ignored.
     """
 
     __slots__ = (
@@ -104,8 +104,8 @@ class ResponseParser:
         self._found: dict[str, None] = {}
 
     def read(self, document: Document, *, is_whole: bool = True) -> bool:
-        """False, and nothing is taken from it, if the document is not a response in JSON. Unless `is_whole`
-        it may have been cut. Never raises."""
+        """Reads a document. Returns False, and ignores it, if it is not a JSON response. `is_whole` False: it
+        may be truncated. Never raises."""
         if document[:1] == b"[":
             return self._read_list(document)
         try:
@@ -119,7 +119,7 @@ class ResponseParser:
         except (ValueError, RecursionError) as error:
             self._pass_over(document, error, is_whole=is_whole)
             return False
-        # `null` reports nothing: what was reported earlier stays.
+        # `null` does not replace an earlier usage.
         if usage.startswith(b"{"):
             self.usage, self.usage_note = usage, None
         elif usage:
@@ -140,7 +140,7 @@ class ResponseParser:
         return True
 
     def _read_candidates(self, candidates: list[Candidate]) -> None:
-        has_ended = False  # which few events of a stream say
+        has_ended = False  # True in few events of a stream
         for candidate in candidates:
             if candidate.finish_reason is not None:
                 has_ended = True
@@ -156,7 +156,7 @@ class ResponseParser:
         if b'"usage' not in document:
             return
         if isinstance(error, RecursionError):
-            # It may be JSON for others, and its usage would be the last one, which counts.
+            # Another parser might accept it, and then its usage would be the last one, which counts.
             self.usage, self.usage_note = None, UNREADABLE_NOTE
         elif is_whole:
             self.usage_note = UNREADABLE_NOTE
@@ -166,7 +166,7 @@ class ResponseParser:
         self._continuations.add(token)
 
     def _read_list(self, document: Document) -> bool:
-        """OpenAI-style errors are objects in a list, and may be an event of a stream."""
+        """Reads an OpenAI-style error, which is an object in a list, also as an event of a stream."""
         try:
             elements = [bytes(element) for element in _decode_list(document)]
         except (ValueError, RecursionError):
@@ -184,12 +184,12 @@ class ResponseParser:
         about = response.interaction or response
         if response.interaction and response.interaction.continuation_token is not None:
             self._read_continuation(response.interaction.continuation_token)
-        # A trigger has an interaction too, which is the one that it will make.
+        # A trigger has an `interaction`, too: the one that it will create.
         own = about.id if self._collection == INTERACTIONS else response.id
         name = resource_in_document(self._collection, response.name, own, response.file)
         self.resource = name or self.resource
         self._found.update(dict.fromkeys(other_resources(about.environment_id, response.files)))
-        # The model of a cache or a batch is no model that has answered.
+        # The `model` of a cache or a batch is not the one that generated a response.
         if response.name is None and (model := as_text(about.model)):
             self.model_version = model.removeprefix("models/")
         if self._collection == INTERACTIONS:

@@ -1,12 +1,11 @@
-"""Which of Google's methods a request line names, which model it uses, and how the call is billed.
+"""Maps a request line to one of Google's methods, the model, and how the call is billed.
 
-Everything here is a table look-up on the path; nothing raises. A path that no table knows is an action of its
-own name (or None) whose cost is unknown, never one that is free by accident. Sources: Google's discovery
-documents v1, v1beta, v1alpha and the transcoding rules of google.api.http
+Everything here is a table look-up on the path; nothing raises. An unknown path gets an action named after it
+(or None) whose cost is unknown, so it is never free by accident. Sources: Google's discovery documents v1,
+v1beta, v1alpha and the transcoding rules of google.api.http
 (https://github.com/googleapis/googleapis/blob/master/google/api/http.proto).
 
-On billable routes any other spelling than Google's own is rejected (`evasion`), because such a call could go
-unmetered.
+On billable routes any spelling but Google's own is rejected (`evasion`), because the call could go unmetered.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ from gatekeeper.gemini.resource_names import resource_in_path
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The method that a request calls. `action`, `model` and `resource` are the ledger's columns.
-    `wrong_base_url`: the path is not one of Google's, so the client's base URL must be wrong. `upload`: it is
-    one of those that take a file's bytes."""
+    """The method that a request calls. `action`, `model` and `resource` are columns of the ledger.
+    `rejection` is the message if the request must be refused. `wrong_base_url`: the path is not one of
+    Google's, so the client's base URL must be wrong. `upload`: the body is the content of a file."""
 
     action: str | None
     model: str | None = None
@@ -71,14 +70,14 @@ LIVE = re.compile(r"ws/google\.ai\.generativelanguage\.v\w+\.GenerativeService\.
 DISCOVERY = "/$discovery/"
 NOT_REST = re.compile(r"batch(?:/|\Z)|google\.|\$rpc/")
 
-# Resource paths that do not follow AIP-130, and how they would look if they did.
+# Resource paths that do not follow AIP-130, and what they would be if they did.
 NON_AIP_PATHS = (
     (re.compile(r"/upload/operations(?=/|\Z)"), "/operations"),
     (re.compile(r"\A(interactions/[^/]+)/cancel\Z"), r"\1:cancel"),
     (re.compile(r"\A(environments/[^/]+/files)/.+"), r"\1/path"),
     (re.compile(r"\Aoperations/[^:]+"), "operations/name"),
 )
-# OpenAI-style writes that cost nothing, by what is a free method of Google's: batches.cancel, files.create.
+# OpenAI-style writes that are free because Google's corresponding methods are: batches.cancel, files.create.
 OPENAI_FREE = (
     (re.compile(r"batches/(?:batches/)?[^/]+/cancel"), "openai.batches.cancel"),
     (re.compile(r"files"), "openai.files"),
@@ -99,8 +98,8 @@ def route(
     """The route of a request. `path` and `query` are the bytes after `/gemini` (path with its slash);
     `header_names` are in lower case, `media_types` the values of `content-type` and `accept`.
 
-    A route with a `rejection` could evade metering, or is not a method of the API at all: refuse the call
-    with that text.
+    A route with a `rejection` could evade metering, or is not a method of the API: refuse the call with that
+    message.
     """
     if method not in METHODS:
         allowed = ", ".join(sorted(METHODS))
@@ -113,11 +112,11 @@ def route(
     if known.billing is Billing.METERED or (known.billable and method not in FREE_METHODS):
         rejection = disallowed_parameter(query) or (risk and risk.rejection)
     else:
-        # The graver one: `overrides_method` decides, and comes first in both.
+        # The more serious one: `overrides_method` is compared first.
         risk = max(filter(None, (query_risk(query), risk)), default=None)
         rejection = risk and risk.rejection
         if not known.billable and risk and risk.overrides_method:
-            # What it may in fact be: a read with a method override can be a billable POST.
+            # With a method override a read may in fact be a billable POST.
             known = _route("POST", path)
         if known.action == "interactions.get" and STREAM_PARAMETER.search(query):
             known = msgspec.structs.replace(known, stream=True)
@@ -133,7 +132,7 @@ def _route(method: str, path: bytes) -> Route:
     if normalized is None:
         return Route(action=None, rejection="the path has too many `..` segments")
     known = _match(method, normalized)
-    # OPTIONS only asks for the allowed methods: free.
+    # OPTIONS only returns the allowed methods: free.
     if method == "OPTIONS":
         known = msgspec.structs.replace(known, billing=Billing.FREE)
     if not known.billable or known.rejection or known.wrong_base_url:
@@ -145,7 +144,7 @@ def _route(method: str, path: bytes) -> Route:
 
 
 def _lookalike_error(known: Route, plain: str) -> str | None:
-    """Why the path of a billable route, or of an unknown one, is not a path of Google's."""
+    """Why the path of a billable or unknown route is not one of Google's paths; None if it may be one."""
     unknown = known.billing is Billing.UNKNOWN and not LIVE.fullmatch(plain[1:])
     if unknown and (found := NAMES.lookalike_of(plain)):
         part, name = found
@@ -174,7 +173,7 @@ def _match(method: str, plain: str) -> Route:
     if not resource or _has_wrong_base_url(resource):
         return Route(action=None, wrong_base_url=True)
     known = _method_of(method, resource, is_upload=bool(upload))
-    # A batch is what the call makes, not the tuned model that it runs on.
+    # The resource of a batch call is the batch that it creates, not the tuned model that it runs on.
     if known.action is None or known.action in BATCHES:
         return known
     return msgspec.structs.replace(known, resource=resource_in_path(resource))
@@ -191,7 +190,7 @@ def _method_of(method: str, resource: str, *, is_upload: bool) -> Route:
 
 
 def _versionless(first: str) -> Route:
-    """A path that begins neither with a version nor with a prefix of one."""
+    """The route of a path that does not begin with a version or a known prefix."""
     name = canonical_name(first)
     if name != first and (VERSION.fullmatch(name) or name in PREFIXES):
         return Route(
@@ -201,7 +200,7 @@ def _versionless(first: str) -> Route:
 
 
 def _has_wrong_base_url(resource: str) -> bool:
-    """Whether the base URL has a second version or prefix too many, or lacks `openai/`."""
+    """Whether the base URL has an extra version or prefix, or lacks `openai/`."""
     first = resource.partition("/")[0]
     return bool(VERSION.fullmatch(first)) or first in PREFIXES or resource in OPENAI_ONLY
 
@@ -212,7 +211,7 @@ def _model_action(resource: str) -> Route | None:
     known = action in MODEL_ACTIONS or action in BILLABLE_NAMES
     if not (colon and model and collection in ("models", "tunedModels", "dynamic")):
         return None
-    # `models/a/b:cancel` acts on a resource of a model.
+    # `models/a/b:cancel` is a method of a model's child resource.
     if "/" in action or ("/" in model and not known):
         return None
     return Route(
@@ -231,8 +230,8 @@ def _upload(resource: str) -> Route:
 
 
 def _openai(method: str, resource: str) -> Route:
-    """OpenAI-style routes: `chat/completions` is openai.chat.completions, a read of `models/1` is
-    openai.models.get, one of `files/1/content` openai.files.content."""
+    """OpenAI-style routes: `chat/completions` is openai.chat.completions, GET `models/1` is
+    openai.models.get, GET `files/1/content` is openai.files.content."""
     first, _, rest = resource.partition("/")
     if VERSION.fullmatch(first) or first == "openai":
         return Route(action=None, wrong_base_url=True)
@@ -243,14 +242,14 @@ def _openai(method: str, resource: str) -> Route:
         known = resource.split("/") if resource in OPENAI_ACTIONS else [first]
         return Route(action=_action_name("openai", *known))
     verb = "content" if rest.endswith("/content") else _verb(method, [first, rest] if rest else [first])
-    # OpenAI's clients request a model by its id in the list: `models/models/m`.
+    # OpenAI's clients use the id from the model list: `models/models/m`.
     model = rest.removeprefix("models/") if rest and first == "models" else None
     return Route(action=_action_name("openai", first, verb), model=model, billing=Billing.FREE)
 
 
 def _resource(method: str, resource: str) -> Route:
-    """`files` is files.list or files.create, `files/1` files.get, `a/1/b/2:verb` a.b.verb, by AIP-130. A read
-    of `models/a/b` is one of a model whose id has a slash."""
+    """Resource routes, by AIP-130: `files` is files.list or files.create, `files/1` is files.get,
+    `a/1/b/2:verb` is a.b.verb. GET `models/a/b` is models.get of a model whose id has a slash."""
     name, _, verb = resource.partition(":")
     segments = name.split("/")
     if segments[0] == "models" and segments[2:3] != ["operations"] and method in FREE_METHODS and not verb:
@@ -268,7 +267,7 @@ def _resource(method: str, resource: str) -> Route:
 def _verb(method: str, segments: list[str]) -> str:
     one = len(segments) % 2 == 0
     if method == "POST":
-        # Google has no POST to a model without a verb: its cost is not known.
+        # Google has no POST to a model without a custom verb: its cost is unknown.
         return "post" if segments[0] in ("models", "tunedModels") and len(segments) == 2 else "create"
     if method in ("GET", "HEAD") and not one:
         return "list"
@@ -276,6 +275,6 @@ def _verb(method: str, segments: list[str]) -> str:
 
 
 def _action_name(*parts: str) -> str | None:
-    """The names joined to an action. None if one of them is not a plausible name: arbitrary client input must
-    not become a column value."""
+    """The action from its parts, joined by dots. None if a part is not a plausible name: arbitrary client
+    input must not become a column value."""
     return ".".join(parts) if all(map(ACTION_NAME.fullmatch, parts)) else None

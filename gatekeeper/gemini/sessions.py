@@ -1,10 +1,11 @@
-"""Sessions: what goes on without the key that has begun it, by a secret of its own. Pure; nothing raises.
+"""Sessions: requests that continue an earlier call with a secret of their own instead of the key. Pure;
+nothing raises.
 
 - An ephemeral token for the Live API, as `auth_tokens` creates it
-  (https://ai.google.dev/gemini-api/docs/ephemeral-tokens): the response's `name` is the token itself. The
+  (https://ai.google.dev/gemini-api/docs/ephemeral-tokens): the response's `name` is the token itself. Its
   times are input only: the response need not repeat them, so they are read from the request, with Google's
   defaults.
-- A resumable upload: the `upload_id` is all that its requests need to be accepted.
+- A resumable upload: the `upload_id` alone authorizes its further requests.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NAME_PREFIX = "auth_tokens/"
 
 
 class CreatedToken(NamedTuple):
-    """Times in microseconds since 1970; `uses` is 0 for any number of sessions."""
+    """An ephemeral token. Times are microseconds since 1970; `uses` 0: any number of sessions."""
 
     name: str
     expires_at: int
@@ -35,13 +36,13 @@ class CreatedToken(NamedTuple):
 
 
 def created_token(request: bytes, response: bytes, now: int) -> CreatedToken | None:
-    """The token that a call has created, by the bodies of its request and its response; None if the response
-    has none. What cannot be read counts as the default."""
+    """The token that a call has created, from the bodies of its request and its response; None if the
+    response has none. Invalid values count as the default."""
     answer = _members(response)
     name = answer.get("name")
     if not isinstance(name, str) or not name.startswith(NAME_PREFIX):
         return None
-    # What the response repeats is what Google has made of the request.
+    # Values in the response take precedence: they are what Google applies.
     fields = {**_members(request), **answer}
     uses = fields.get("uses")
     return CreatedToken(
@@ -60,7 +61,7 @@ def _members(body: bytes) -> dict[str, object]:
 
 
 def _time(fields: dict[str, object], name: str, snake_case: str, now: int, default: int) -> int:
-    """A point in time, at most 20 hours from now, which is Google's limit."""
+    """A time, at most 20 hours from now, which is Google's limit."""
     text = fields.get(name, fields.get(snake_case))
     try:
         at = datetime.fromisoformat(text) if isinstance(text, str) else None
@@ -72,7 +73,8 @@ def _time(fields: dict[str, object], name: str, snake_case: str, now: int, defau
 
 
 def upload_ids(query: bytes) -> list[str]:
-    """The values of `upload_id`, in any spelling of the name: a request that has one continues an upload."""
+    """The values of `upload_id`, whatever the spelling of the name: a request with one continues an
+    upload."""
     if b"=" not in query:
         return []
     values = [pair.partition(b"=")[2] for pair in query.split(b"&") if _is_upload_id(pair)]
@@ -85,5 +87,5 @@ def without_upload_ids(query: bytes) -> bytes:
 
 def _is_upload_id(pair: bytes) -> bool:
     name = pair.partition(b"=")[0].decode("latin-1")
-    # Twice, because whether a server decodes `%255F` once or twice cannot be known.
+    # Twice, because it is unknown whether a server decodes `%255F` once or twice.
     return alphanumerics(unquote_plus(unquote_plus(name))) == "uploadid"

@@ -1,15 +1,16 @@
-"""Splits the body of a response into JSON documents: a single one, Server-Sent Events, or one JSON array.
+"""Splits the body of a response into JSON documents: a single document, Server-Sent Events, or one JSON
+array.
 
 Server-Sent Events. `streamGenerateContent?alt=sse` sends `data: {json}` CRLF CRLF without further fields.
-Interactions end their lines in LF, name each event on an `event:` line and close with `data: [DONE]`. Lines
-follow WHATWG HTML, section 9.2.6, except that a lone CR does not end a line here: Google sends none, and
-without it one byte value marks the end of a line. An error that ends a stream may come as bare JSON among the
-events, over several lines and without `data:` (Google's own clients read it so). Therefore a line that begins
-like JSON, not like a field's name, counts as data.
+Streams of Interactions end their lines in LF, have an `event:` field in each event, and end with `data:
+[DONE]`. Lines are parsed by WHATWG HTML, section 9.2.6, except that a lone CR does not end a line: Google
+sends none, and so LF alone marks the end of a line. An error that ends a stream may be bare JSON among the
+events, over several lines and without `data:` (Google's own clients accept it). Therefore a line that begins
+like JSON instead of a field name counts as data.
 
 JSON array. `streamGenerateContent` without `alt=sse` sends one array, an element at a time, with LF or CRLF
-around the commas. Neither these nor the boundaries of chunks have a meaning: only brackets outside of strings
-have (RFC 8259, sections 2 and 7).
+around the commas. Neither these nor chunk boundaries are significant: elements are found by the brackets
+outside of strings (RFC 8259, sections 2 and 7).
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-# Bytes at a body's end that are searched for its last bracket; Google appends at most one line end.
+# Bytes at the end of a body that are searched for its last bracket; Google appends at most one line break.
 _TAIL = 8
-# A discarded line keeps this many bytes, so that it is never taken for the blank line that ends an event.
+# Bytes of a discarded line that are kept, so that it is not mistaken for the blank line that ends an event.
 _KEPT_BYTES = 2
 _BEGINS_JSON = frozenset(b'{}[]" \t')
-# To the next bracket, or to the beginning of a string that has an escape or continues after the chunk. Other
-# strings are skipped within the one call; possessive, so that no byte is tried twice.
+# Matches up to the next bracket, or the start of a string that has an escape or continues after the chunk.
+# Other strings are skipped within the match; possessive, so there is no backtracking.
 _BRACKET_OR_STRING = re.compile(rb'(?:[^"{}\[\]]*+"[^"\\]*+")*+[^"{}\[\]]*+["{}\[\]]')
 _QUOTE, _BACKSLASH = b'"\\'
 _OPENING = frozenset(b"{[")
@@ -76,10 +77,10 @@ class SingleDocument:
 
 
 class SseDecoder:
-    """Server-Sent Events in, the data of each complete event out.
+    """Decodes Server-Sent Events: returns the data of each complete event.
 
-    What is buffered has been searched for a line's end and is never searched again, so the time is linear
-    even byte by byte. A line that lies within one chunk does not pass through the buffer.
+    Buffered bytes have been searched for a line end and are not searched again, so the time is linear even
+    for one-byte chunks. A line within one chunk bypasses the buffer.
 
     An event of more than `limit` bytes is discarded and sets `truncated`; the next one is decoded as usual.
     """
@@ -95,7 +96,7 @@ class SseDecoder:
         self._discarded = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        # Google sends most events as a chunk of their own, of one line.
+        # Fast path: Google sends most events as a chunk of their own, with one line.
         is_one = chunk.startswith(b"data: ") and chunk.endswith(b"\r\n\r\n") and len(chunk) <= self._limit
         is_between = not (self._line or self._data or self._discarded)
         if is_one and is_between and chunk.find(b"\n") == len(chunk) - 3:
@@ -103,7 +104,7 @@ class SseDecoder:
         return self._feed_lines(chunk)
 
     def _feed_lines(self, chunk: bytes) -> list[bytes]:
-        # A CR stays at its line's end: the previous chunk may have had it without its LF.
+        # A CR stays at the end of its line: it may have come in the previous chunk, without its LF.
         lines = chunk.split(b"\n")
         rest = lines.pop()
         if self._line and lines:
@@ -133,7 +134,7 @@ class SseDecoder:
 
     @property
     def _unfinished(self) -> bool:
-        """Whether the current position lies within an event."""
+        """Whether the current position is within an event."""
         return bool(self._line or self._data or self._discarded)
 
     def finish(self) -> tuple[list[bytes], bool]:
@@ -185,9 +186,10 @@ class BracketScanner:
         self._escaped = False
 
     def scan(self, chunk: bytes) -> Iterator[int]:
-        """Positions in `chunk`, ascending. Exhaust the iterator before the next chunk is scanned."""
+        """The positions of brackets in `chunk`, ascending. Exhaust the iterator before scanning the next
+        chunk."""
         if not chunk:
-            return  # an escape goes on to the next byte
+            return  # an escape continues in the next chunk
         at = self._string_end(chunk, 0) if self._in_string else 0
         while found := _BRACKET_OR_STRING.match(chunk, at):
             at = found.end()
@@ -197,7 +199,7 @@ class BracketScanner:
                 yield at - 1
 
     def _string_end(self, chunk: bytes, at: int) -> int:
-        """Where the string that is open at `at` ends; the end of the chunk if it continues."""
+        """Where the string that `at` is in ends; the end of the chunk if it continues."""
         start = at = at + self._escaped
         self._in_string = self._escaped = False
         while (quote := chunk.find(_QUOTE, at)) >= 0:
@@ -210,10 +212,10 @@ class BracketScanner:
 
 
 class ArraySplitter:
-    """Bytes of a JSON array in, each of its objects and arrays out as soon as it is complete.
+    """Splits a JSON array: returns each element that is an object or an array as soon as it is complete.
 
-    Numbers, literals and strings among the elements are skipped: no response is one. Invalid JSON never
-    raises; the parser rejects the pieces. Whatever follows the array's end is ignored.
+    Numbers, literals and strings among the elements are skipped: they are not responses. Invalid JSON never
+    raises; the parser rejects the pieces. Bytes after the end of the array are ignored.
 
     An element of more than `limit` bytes is discarded and sets `truncated`; the next one is split off as
     usual.
@@ -227,7 +229,7 @@ class ArraySplitter:
         self._element = bytearray()
         self._discarded = False
         self._closed = False
-        # Whether an element may follow here without a comma before it
+        # Whether an element may follow without a comma before it
         self._separated = True
 
     def feed(self, chunk: bytes) -> list[bytearray]:
@@ -246,7 +248,7 @@ class ArraySplitter:
             if self._depth == 1:
                 elements += self._end(chunk[start:end])
                 self._separated = False
-            # A bracket too many ends the array as well: invalid JSON never raises.
+            # An extra closing bracket ends the array as well: invalid JSON never raises.
             elif self._depth <= 0:
                 self._closed = True
                 return elements
@@ -274,7 +276,7 @@ class ArraySplitter:
         return Delimiters(b"" if self._separated else b",\r\n", b"\r\n")
 
     def finish(self) -> tuple[tuple[()], bool]:
-        """No document, because an unfinished element cannot be parsed, and whether the array was closed."""
+        """No documents, because an incomplete element cannot be parsed, and whether the array was closed."""
         self._element = bytearray()
         return (), self._closed and self._depth == 0
 
@@ -293,7 +295,7 @@ class ArraySplitter:
 
 def _ends_escaped(chunk: bytes, start: int, end: int) -> bool:
     """Whether the last backslash of `chunk[start:end]`, a part of a string, escapes the next byte."""
-    # In a run of backslashes every second one is itself escaped (RFC 8259, section 7).
+    # In a run of backslashes every second one is escaped itself (RFC 8259, section 7).
     at = end
     while at > start and chunk[at - 1] == _BACKSLASH:
         at -= 1

@@ -9,18 +9,18 @@ import msgspec
 
 from gatekeeper.gemini.json_values import as_list, as_object
 
-# Characters that are kept of each text of an error.
+# Characters of each text of an error that are kept.
 TEXT_LIMIT = 1000
 
-MAX_QUOTAS = 20  # that are kept of an error
+MAX_QUOTAS = 20  # quotas of an error that are kept
 
 # A google.protobuf.Duration in JSON. Ten digits are three centuries.
 _DURATION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,9})?)s")
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """A quota that a QuotaFailure detail names: its id (`GenerateRequestsPerDayPerProjectPerModel-FreeTier`),
-    and the model of its dimensions."""
+    """A quota in a QuotaFailure detail: its id (`GenerateRequestsPerDayPerProjectPerModel-FreeTier`), and the
+    model among its dimensions."""
 
     id: str
     model: str | None = None
@@ -43,20 +43,19 @@ class UpstreamError(msgspec.Struct, frozen=True):
 
     code: int | None
     status: str | None
-    """The canonical name (`NOT_FOUND`), or the word that is the code."""
+    """The canonical name of the code (`NOT_FOUND`); for Interactions, the code itself, which is a string."""
     message: str
     reason: str | None
-    """The ErrorInfo detail's, else the status."""
+    """The reason of the ErrorInfo detail, else the status."""
     retry_delay: float | None
-    """Seconds to wait, from a RetryInfo detail."""
+    """Seconds, from a RetryInfo detail."""
     quota: str | None = None
-    """The ids of the quotas in a QuotaFailure detail: they distinguish a limit per minute from one per
-    day."""
+    """The quota ids in a QuotaFailure detail: they distinguish a limit per minute from one per day."""
     quotas: tuple[Quota, ...] = ()
 
 
 def read_error(error: dict[str, object]) -> UpstreamError:
-    """The error of the object under `error`. Never raises: what is not as it should be is left out."""
+    """Parses the `error` object of a response. Never raises: invalid members are left out."""
     code = error.get("code")
     status = _text(error.get("status")) or _text(code)
     quotas = tuple(_quotas(_detail(error, "google.rpc.QuotaFailure", "violations")))
@@ -74,7 +73,8 @@ def read_error(error: dict[str, object]) -> UpstreamError:
 def _detail(error: dict[str, object], kind: str, member: str) -> object:
     for detail in as_list(error.get("details")):
         named = as_object(detail) or {}
-        # `type.googleapis.com/google.rpc.…`: what stands before the last slash is free (google.protobuf.Any).
+        # `type.googleapis.com/google.rpc.…`: the part before the last slash is arbitrary
+        # (google.protobuf.Any).
         if str(named.get("@type")).endswith(kind):
             return named.get(member)
     return None

@@ -1,20 +1,20 @@
-"""The usage that a response reports, in the words of each of Google's APIs, as one typed `Usage`.
+"""Parses the usage in a response, in the format of any of Google's APIs, into one typed `Usage`.
 
-- generateContent, embeddings and caches: `usageMetadata`. Live writes `responseTokenCount` in it, and reports
-  one for each turn of a session, so that a session's is a list of them.
-- Interactions: `usage` with `total_input_tokens` and its kin, details by modality in lower case.
-- OpenAI-style: `prompt_tokens`, `completion_tokens`, `total_tokens`. Google leaves thoughts out of the
-  completion, so they are what the total has beside prompt and completion.
+- generateContent, embeddings and caches: `usageMetadata`. Live has `responseTokenCount` in it, and reports it
+  for each turn, so the usage of a session is a list of them.
+- Interactions: `usage` with `total_input_tokens` etc., details by modality in lower case.
+- OpenAI-style: `prompt_tokens`, `completion_tokens`, `total_tokens`. Google does not count thoughts as
+  completion, so they are the total minus prompt and completion.
 
-A count that is missing is not reported: None, never 0. Google omits zeros. A missing count is 0 only where
-the total proves it: if the reported ones of prompt, output, thoughts and tool add up to the total, the others
-are 0. Cached tokens are part of the prompt, so the total proves nothing about them.
+A missing count is None, not 0, although Google omits zeros. It is 0 only if the total proves it: if the
+reported ones of prompt, output, thoughts and tool add up to the total, the others are 0. Cached tokens are
+part of the prompt, so the total proves nothing about them.
 
-Nothing is corrected: where counts and total contradict each other, all of them stay as reported, with a note.
-What is no count is None too, and named in `Usage.invalid`: what such a call costs is unknown where that count
-matters. What the tokens cost, and which count takes precedence, is decided in `pricing`.
+Nothing is corrected: if counts and total contradict each other, all of them stay as reported, with a note. An
+invalid count is None, too, and listed in `Usage.invalid`: if it matters, the cost of the call is unknown.
+What the tokens cost, and which count takes precedence, is decided in `pricing`.
 
-`growing_usage` is the quick way for the events of a stream, where only the count of the output changes.
+`growing_usage` is a fast path for the events of a stream, in which only the output count changes.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from gatekeeper.gemini.usage_faults import (
 from gatekeeper.gemini.usage_total import COUNTS, Usage, add_usages
 
 MAX_USAGE_BYTES = 16 * 1024
-"""Bytes of a usage, or of a list of them, that are read. The ledger stores as many; Google's have 2,000."""
+"""Limit in bytes of a usage or a list of usages, also in the ledger; Google's have at most 2,000."""
 
-# Tokens that Google wraps a prompt in, and does not charge: recorded were 19 to 34.
+# Tokens that Google adds around a prompt and does not charge: 19 to 34 in the recordings.
 USUAL_OVERHEAD = 100
 NO_TOKENS = "the reported usage has no tokens at all, which no call can have: what it used is unknown"
 PROMPT_UNDER_REPORTED = "the reported prompt is smaller than the one that was read (raw_prompt_token)"
@@ -59,8 +59,8 @@ _NAMES: dict[object, str] = {name.upper(): name for name in MODALITY_NUMBERS}
 
 
 def read_usage(raw: bytes) -> Usage | None:
-    """The counts of one usage object in any of the spellings, or the sum of a list of them; None for bytes
-    that are neither. Never raises."""
+    """Parses one usage object of any of the APIs, or a list of them, which is summed; None if it is neither.
+    Never raises."""
     if len(raw) > MAX_USAGE_BYTES:
         return _unreadable(f"the usage has {len(raw):,} bytes, more than any call's")
     try:
@@ -76,7 +76,7 @@ def _read_list(raw: bytes) -> Usage | None:
     except msgspec.ValidationError:
         usages = [_NOTHING]
     if _NOTHING in usages:
-        # Something is wrong with one of them, or it has other names.
+        # One of them is invalid, or in another API's format.
         usages = [_read_turn(bytes(turn)) for turn in split_turns(raw)]
     return add_usages(usages)
 
@@ -95,7 +95,7 @@ def _unreadable(why: str) -> Usage:
 
 
 def _read_object(raw: bytes) -> Usage:
-    """Raises ValueError or RecursionError for bytes that are no JSON object."""
+    """Raises ValueError or RecursionError if the bytes are not a JSON object."""
     try:
         return _read_valid(raw)
     except msgspec.ValidationError:
@@ -103,7 +103,7 @@ def _read_object(raw: bytes) -> Usage:
     usage = _read_valid(msgspec.json.encode(cleaned.members))
     if not cleaned.invalid:
         return usage
-    # What the total seems to prove, or to contradict, may be the work of what was left out.
+    # A zero or a contradiction that follows from the total may be due to the values that were left out.
     unknown = {name: None for name in cleaned.invalid if name in COUNTS}
     note = "; ".join(cleaned.faults)
     return replace(usage, **unknown, invalid=cleaned.invalid, note=note)
@@ -111,7 +111,7 @@ def _read_object(raw: bytes) -> Usage:
 
 def _read_valid(raw: bytes) -> Usage:
     usage = _google_usage(decode_usage_metadata(raw))
-    # The first test is the quick one.
+    # The first test is the faster one.
     unknown = usage.total is None and usage == _NOTHING
     return _other_usage(decode_other_usage(raw)) if unknown else usage
 
@@ -153,7 +153,7 @@ def _noted(usage: Usage) -> Usage:
         return usage
     beside = usage.beside_total
     if usage.total == 0:
-        # Recorded of Interactions: it leaves out all that the counts have.
+        # A recorded response of Interactions: the total is 0 although the counts are not.
         beside = sum(each or 0 for each in (usage.prompt, usage.output, usage.thoughts, usage.tool))
     note = "; ".join(filter(None, (usage.note, *notes)))
     return replace(usage, beside_total=beside, note=note)
@@ -192,7 +192,7 @@ def _other_usage(found: OtherUsage) -> Usage:
             cached_details=_details(found.cached_tokens_by_modality),
             output_details=_details(found.output_tokens_by_modality),
             tool_details=_details(found.tool_use_tokens_by_modality),
-            # What a search has found is in it too.
+            # It also contains search results.
             note=PROMPT_UNDER_REPORTED if under_reported and not found.grounding_tool_count else None,
         )
     )
@@ -200,8 +200,7 @@ def _other_usage(found: OtherUsage) -> Usage:
 
 def _openai_usage(found: OtherUsage) -> Usage:
     total, prompt, output = found.total_tokens, found.prompt_tokens, found.completion_tokens
-    # Of embeddings that report 0 tokens beside their vectors: a cost of 0 would let a budget have them for
-    # nothing.
+    # Some embeddings report 0 tokens with their vectors: at a cost of 0 no budget would limit them.
     if prompt == 0 and not (total or output):
         return Usage(note=NO_TOKENS)
     thoughts = found.completion_tokens_details and found.completion_tokens_details.reasoning_tokens
@@ -221,14 +220,15 @@ def _fill_zeros(total: int | None, *parts: int | None) -> tuple[int | None, ...]
 
 
 class GrowingUsage(NamedTuple):
-    """`output`: its tokens, thoughts included, at least one. `rest`: all else that it reports."""
+    """A usage split into its output tokens (thoughts included, at least one) and the rest."""
 
     output: int
     rest: UsageMetadata
 
 
 def growing_usage(raw: bytes) -> GrowingUsage | None:
-    """The usage, if it is one of Google's whose counts make up its total, without details of its output."""
+    """Parses a `usageMetadata` whose counts add up to its total and that has no details of its output; None
+    for any other."""
     if len(raw) > MAX_USAGE_BYTES:
         return None
     try:
@@ -246,6 +246,6 @@ def growing_usage(raw: bytes) -> GrowingUsage | None:
     ):
         return None
     found.candidates_token_count = found.total_token_count = None
-    # Output may have one price with thoughts, and another without.
+    # The price of output may depend on whether there are thoughts.
     found.thoughts_token_count = 1 if thoughts else None
     return GrowingUsage(output, found)

@@ -1,5 +1,5 @@
-"""A usage object in each of its spellings, with typed members. One that does not fit raises
-`msgspec.ValidationError`, and is read again without what is wrong with it (`usage_faults`)."""
+"""The wire formats of usage objects, with typed members. Decoding an invalid object raises
+`msgspec.ValidationError`; it is then decoded again without its invalid values (`usage_faults`)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Detail(msgspec.Struct, rename={"tokens": "tokenCount"}):
 
 
 class ModalityTokens(msgspec.Struct):
-    """The same of Interactions."""
+    """The tokens of one modality in the format of Interactions."""
 
     modality: str | int | None = None
     tokens: Count | None = None
 
 
 class UsageMetadata(msgspec.Struct, rename="camel"):
-    """Google's field names."""
+    """`usageMetadata` of generateContent, embeddings, caches and Live."""
 
     prompt_token_count: Count | None = None
     cached_content_token_count: Count | None = None
@@ -35,12 +35,12 @@ class UsageMetadata(msgspec.Struct, rename="camel"):
     total_token_count: Count | None = None
     service_tier: str | int | None = None
     prompt_tokens_details: list[Detail] | None = None
-    # The name that gemini-embedding-2 uses
+    # The name in responses of gemini-embedding-2
     prompt_token_details: list[Detail] | None = None
     cache_tokens_details: list[Detail] | None = None
     candidates_tokens_details: list[Detail] | None = None
     tool_use_prompt_tokens_details: list[Detail] | None = None
-    # Live's names for the candidates
+    # The names for candidates in Live
     response_token_count: Count | None = None
     response_tokens_details: list[Detail] | None = None
 
@@ -54,7 +54,7 @@ class ReasoningTokens(msgspec.Struct):
 
 
 class OtherUsage(msgspec.Struct):
-    """The field names of Interactions, and OpenAI's. `total_tokens` is a name of both."""
+    """`usage` of Interactions and of OpenAI-style responses. Both have `total_tokens`."""
 
     total_input_tokens: Count | None = None
     total_cached_tokens: Count | None = None
@@ -67,7 +67,7 @@ class OtherUsage(msgspec.Struct):
     output_tokens_by_modality: list[ModalityTokens] | None = None
     tool_use_tokens_by_modality: list[ModalityTokens] | None = None
     grounding_tool_count: object = None
-    # Undocumented; seen beside a far smaller `total_input_tokens` where `previous_interaction_id` was given,
+    # Undocumented; observed with a far smaller `total_input_tokens` if `previous_interaction_id` was given,
     # and after a search, whose results are not charged
     raw_prompt_token: Count | None = None
     prompt_tokens: Count | None = None

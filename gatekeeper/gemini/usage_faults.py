@@ -1,12 +1,11 @@
-"""What is wrong with a usage object as Google sent it, in words. Pure; nothing raises.
+"""Validates a usage object as Google sent it, and explains what is wrong with it. Pure; nothing raises.
 
-Two kinds of faults. A value that is none of its kind (a count that is negative, has a fraction, is beyond
-what any call can have, or is no number at all; details that are no list of counts) is left out, so that the
-count is unknown; and its name is kept, because a count that was reported wrongly is not one that was left
-out. Counts that contradict each other are kept as they are: which of them is charged is decided in `pricing`,
-by the rules that these words repeat.
+There are two kinds of faults. An invalid value (a count that is negative, fractional, too large or not a
+number; details that are not a list of counts) is removed, so that the count is unknown. Its name is kept,
+because an invalid count differs from a missing one. Counts that contradict each other are kept: which of them
+is charged is decided in `pricing`, and the messages here state those rules.
 
-What is usual is no fault: responses of v1 leave their thoughts out of all counts but the total.
+Known deviations are not faults: responses of v1 include thoughts in the total only.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ from typing import NamedTuple, Protocol
 from gatekeeper.gemini.json_values import Details, as_list, as_object, read_count, read_details
 
 MAX_SHOWN = 40
-"""Characters that are shown of a value."""
+"""Characters of a value that a message shows."""
 
 UNREADABLE_NOTE = "the reported usage cannot be read as JSON"
 THOUGHTS_BESIDE_TOTAL = "the reported total leaves the thoughts out"
 THOUGHTS_IN_OUTPUT = "the reported output already contains the thoughts: the total counts"
 
-# By Google's name, that of `Usage`: generateContent, embeddings and Live; Interactions; OpenAI-style
+# From the names in responses to those in `Usage`: generateContent, embeddings and Live; Interactions;
+# OpenAI-style
 COUNTS = {
     "promptTokenCount": "prompt",
     "cachedContentTokenCount": "cached",
@@ -39,7 +39,7 @@ COUNTS = {
     "total_thought_tokens": "thoughts",
     "total_tool_use_tokens": "tool",
     "total_tokens": "total",
-    # Not charged: it matters to nothing
+    # Not charged, so an invalid one makes no count unknown
     "raw_prompt_token": "",
     "prompt_tokens": "prompt",
     "completion_tokens": "output",
@@ -58,7 +58,7 @@ BY_MODALITY = {
     "output_tokens_by_modality": "output_details",
     "tool_use_tokens_by_modality": "tool_details",
 }
-# OpenAI-style: objects with one count of interest
+# OpenAI-style: objects of which one count is read
 NESTED = {
     "prompt_tokens_details": ("cached_tokens", "cached"),
     "completion_tokens_details": ("reasoning_tokens", "thoughts"),
@@ -68,7 +68,7 @@ NESTED = {
 GOOGLE = {name for name in COUNTS if name.endswith("TokenCount")} | DETAILS.keys() | {"serviceTier"}
 OTHERS = (COUNTS.keys() | BY_MODALITY.keys() | NESTED.keys() | {"grounding_tool_count"}) - GOOGLE
 
-# Live's names, in which a sum of usages is written
+# Live's names, which are used to write a sum of usages
 LIVE_NAMES = {
     "promptTokenCount": "prompt",
     "cachedContentTokenCount": "cached",
@@ -85,7 +85,8 @@ LIVE_NAMES = {
 
 
 class Cleaned(NamedTuple):
-    """A usage object without what is wrong with it, which fields of `Usage` are unknown for it, and why."""
+    """A usage object without its invalid values; the fields of `Usage` that are unknown for that reason; the
+    faults in words."""
 
     members: dict[str, object]
     invalid: tuple[str, ...]
@@ -93,8 +94,8 @@ class Cleaned(NamedTuple):
 
 
 def clean(members: dict[str, object]) -> Cleaned:
-    """Leaves out each value that is none of its kind; a count that JSON may write in another way becomes a
-    number. Members of one spelling are read, Google's first."""
+    """Removes invalid values; a count that is written in another JSON form ("12", 12.0) becomes an integer.
+    Only members of one API's format are kept; `usageMetadata` takes precedence."""
     kept: dict[str, object] = {}
     spelling = GOOGLE if not GOOGLE.isdisjoint(members) else OTHERS
     invalid: dict[str, None] = {}
@@ -112,7 +113,7 @@ def clean(members: dict[str, object]) -> Cleaned:
 
 
 def no_object_note(raw: bytes) -> str:
-    """Of what was sent in place of a usage object."""
+    """The note on a value that was sent in place of a usage object."""
     text = raw[: 8 * MAX_SHOWN].decode(errors="replace")
     return f"the reported usage is {_shortened(text)}, which is no object"
 
@@ -127,7 +128,7 @@ def _shortened(text: str) -> str:
 
 
 class _Read(NamedTuple):
-    """The value to keep; the field of `Usage` that is unknown if that is not all that was sent."""
+    """The value to keep; the field of `Usage` that is unknown if a part was removed."""
 
     value: object
     invalid: str | None = None
@@ -152,7 +153,7 @@ def _details(name: str, value: object) -> _Read:
     count_name = "tokens" if name in BY_MODALITY else "tokenCount"
     details = read_details(value, count_name)
     kept = [{"modality": modality, count_name: count} for modality, count in details]
-    # A modality without a count has none: zeros are left out.
+    # A modality without a count has 0 tokens: Google omits zeros.
     whole = _is_list(value) and all(_is_detail(each, count_name) for each in as_list(value))
     field = DETAILS.get(name) or BY_MODALITY[name]
     return _Read(kept, None if whole else field, "which is no list of counts by modality")
@@ -186,7 +187,7 @@ _READERS: dict[str, Callable[[str, object], _Read]] = {
 
 
 class Reported(Protocol):
-    """The counts of one usage, as of `Usage`."""
+    """The counts of one usage; see `Usage`."""
 
     @property
     def prompt(self) -> int | None: ...
@@ -213,7 +214,7 @@ class Reported(Protocol):
 
 
 def contradictions(usage: Reported) -> list[str]:
-    """What in the counts of one usage contradicts itself, and which of them is charged."""
+    """Explains each contradiction between the counts of one usage, and which of them is charged."""
     found: list[str] = []
     prompt, output, total = usage.prompt, usage.output, usage.total
     read = (prompt or 0) + (usage.tool or 0)
@@ -226,10 +227,10 @@ def contradictions(usage: Reported) -> list[str]:
     if usage.prompt_details and prompt is not None:
         found += _of_details("prompt", prompt, usage.prompt_details)
     if usage.cached_details:
-        # A count that is left out is 0, and the total proves nothing about this one.
+        # A missing count may be an omitted 0, and the total proves nothing about this one.
         found += _of_details("cached part", usage.cached or 0, usage.cached_details)
     if usage.output_details and output is not None:
-        # They may hold thoughts that only the total has.
+        # The details may include thoughts that only the total includes.
         found += _of_details("output", max(output, (total or 0) - read), usage.output_details)
     if usage.tool_details and usage.tool is not None:
         found += _of_details("tool use", usage.tool, usage.tool_details)

@@ -1,4 +1,4 @@
-"""What a call has used, in tokens by kind and modality, and the sum of several such."""
+"""`Usage`, the token counts of a call by kind and modality, and sums of them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ COUNTS = ("prompt", "cached", "output", "thoughts", "tool", "total")
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Token counts as the ledger's columns mean them, with the details by modality where they were given.
+    """Token counts as in the ledger's columns, with the details by modality if reported.
 
     `prompt` includes `cached`; `output` is the candidates, without thoughts. The details name modalities
-    in lower case (`text image video audio document`, or whatever Google invents), in the order received;
-    they may make up less than their count. `beside_total` are tokens that the total leaves out:
-    thoughts of a Live turn; all, if it is 0 beside other counts; in a sum, also what turns have used whose
-    own total is missing or too small.
-    `note` says what is known to be wrong with the counts. `invalid` names the fields here that were sent and
-    are no counts; `usage`: all of them.
+    in lower case (`text image video audio document`, or any that Google adds), in the order received; they
+    may add up to less than their count. `beside_total` are tokens that the total does not include: the
+    thoughts of a Live turn; all, if the total is 0 but the counts are not; in a sum, also the tokens of turns
+    whose own total is missing or too small. `note` says what is known to be wrong with the counts. `invalid`
+    has the names of fields whose reported values were invalid; `usage` stands for all of them.
     """
 
     prompt: int | None = None
@@ -45,9 +44,9 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 def add_usages(usages: Iterable[Usage]) -> Usage | None:
-    """The sum of each count and of each modality; None if there is nothing to add. A count that only some of
-    them report is the sum of these; one that is invalid in one of them is unknown. The tier is the last
-    one's. Sums may be added to in turn."""
+    """The sum of each count and of each modality; None for no usages. A count that only some report is the
+    sum of those; one that is invalid in any of them is unknown. The tier is the last one's. Sums can be
+    added, too."""
     return reduce(_plus, usages, None)
 
 
@@ -75,14 +74,14 @@ def _plus(total: Usage | None, usage: Usage) -> Usage:
 
 
 def _without(usage: Usage, invalid: tuple[str, ...]) -> Usage:
-    """The usage, of which these fields are unknown."""
+    """The usage with these fields unknown."""
     unknown = COUNTS if "usage" in invalid else [name for name in COUNTS if name in invalid]
     return replace(usage, **dict.fromkeys(unknown), invalid=invalid)
 
 
 def _beside_total(usage: Usage) -> int:
     counted = (usage.prompt or 0) + (usage.tool or 0)
-    # What a sum has beside its total was counted when its turns were added.
+    # A sum already includes what the totals of its turns leave out.
     if usage.is_sum or (usage.total is not None and usage.total >= counted):
         return usage.beside_total
     return counted + (usage.output or 0) + (usage.thoughts or 0) - (usage.total or 0)
@@ -104,15 +103,15 @@ def _sum_details(one: Details, other: Details) -> Details:
 
 
 def _join(notes: str | None, more: str | None) -> str | None:
-    """Each note once."""
+    """Joins notes, each once."""
     if not notes or not more:
         return notes or more
     return "; ".join(dict.fromkeys([*notes.split("; "), *more.split("; ")]))
 
 
 def encode_usage(usage: Usage) -> bytes:
-    """The usage as one object in Live's spelling, for a sum that replaces what was received. Of what is
-    invalid it says that it is unknown, which is no count either."""
+    """The usage as one object in Live's format, for a sum that replaces what was received. Invalid counts are
+    written as strings, so that they are invalid when it is read again."""
     written: dict[str, object] = {}
     for name, field in LIVE_NAMES.items():
         value = _written_total(usage) if field == "total" else getattr(usage, field)
@@ -130,11 +129,11 @@ def encode_usage(usage: Usage) -> bytes:
 
 
 def _written_total(usage: Usage) -> int | None:
-    """The total by which the usage is read as it is. What the totals of single turns left out is in it,
-    unless that shows in the counts beside it."""
+    """The total with which `read_usage` restores the same usage. It includes what the totals of single turns
+    leave out, unless that follows from the counts."""
     if usage.total is None:
         return None
-    # Thoughts beside a total are read as such where there was output.
+    # With output, thoughts outside the total are recognized when it is read.
     if usage.output and usage.total == (usage.prompt or 0) + usage.output + (usage.tool or 0):
         return usage.total
     return usage.total + usage.beside_total
