@@ -47,11 +47,11 @@ class CallLifecycle(ProxyCall):
                     # First: what goes on with an upload, or has an ephemeral token, may have no key.
                     if self.route.upload or self.carrier.is_stream:
                         self.session = await self.carrier.find_session(self)
-                    self.authenticate()
+                    self.authenticate()  # of `ProxyCall`: sets `key` and `accounts`
                     self.admit()
                     await self.context.check_path(self.key, self.head.path)
-                    self.begin()
-                    await self.carrier.relay(self)
+                    self.prepare_exchange()
+                    await self.carrier.relay(self)  # HTTP: `Relay.run`, which admits the body, too
             except (CallFailed, ClientDisconnected, MalformedBody) as error:
                 started = self.carrier.response_started
                 # Not by a variable: this frame is in the error's traceback, and each would keep the other.
@@ -93,8 +93,8 @@ class CallLifecycle(ProxyCall):
         if refusal:
             raise Refused(refusal)
 
-    def begin(self) -> None:
-        """From here on the call counts as admitted, and a shutdown waits for it."""
+    def prepare_exchange(self) -> None:
+        """Chooses the Google key, and whether the exchange goes on without its client."""
         self.google_key.choose(self.row, self.route, self.session and self.session.google_key)
         self.exchange.finishes_without_client = finishes_without_client(
             self.route, self.key, self.context.settings

@@ -12,7 +12,9 @@ from gatekeeper.gemini.meter import NO_METER
 from gatekeeper.http_fields import Headers
 from gatekeeper.keys.budget_rules import soft_budget_headers
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_budget import reserve
 from gatekeeper.proxy.call_google_key import AnotherKey
+from gatekeeper.proxy.call_rates import reserve_rates_of
 from gatekeeper.proxy.failures import (
     CallFailed,
     ClientGone,
@@ -27,17 +29,12 @@ from gatekeeper.proxy.failures import (
 from gatekeeper.proxy.headers import downstream_headers, downstream_trailers, upstream_trailers
 from gatekeeper.proxy.metering import CreationRecorder, choose_meter, may_create
 from gatekeeper.proxy.redirects import FOLLOWED_METHODS, follow_redirects, is_redirect, local_location
-from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming, look_ahead
+from gatekeeper.proxy.request_body import BodyGate, apply_body, attach_parser, check_buffered, look_ahead
 from gatekeeper.proxy.stream_limits import with_limits
 from gatekeeper.proxy.upstream_exchange import DetachableClient
 from gatekeeper.proxy.upstream_response import ErrorResponse, NextChunk, UpstreamBody
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
-from gatekeeper.upstream.connection import (
-    ConnectionLost,
-    ResponseHead,
-    UpstreamConnection,
-    UpstreamRequest,
-)
+from gatekeeper.upstream.connection import ConnectionLost, ResponseHead, UpstreamConnection, UpstreamRequest
 from gatekeeper.upstream.pool import ConnectFailed
 
 MAX_BUFFERED_BODY = 256 * 1024  # bytes of a body that is read before it is sent, and can be sent again
@@ -64,21 +61,30 @@ class Relay:
         self.call.set_deadline(self.settings.read_timeout, ClientGone)
         self.exchange.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
-            begin_streaming(self.call)
+            attach_parser(self.call)
+            reserve_rates_of(self.call, is_seen=False)
             self.call.record_begin()
+            # `BodyGate` admits it, and reserves its cost, before its last chunk goes upstream.
             await self.send_streaming()
         else:
-            if self.stream.awaits_body:
-                self.call.record_begin()
-            self.exchange.body = await self.stream.receive_body()
-            await admit_buffered(self.call, self.exchange.body)
-            self.call.google_key.choose_by_body(self.call.row, self.call.request_parser.summary)
-            if not self.call.begun:
-                self.call.record_begin()
+            await self.admit_buffered()
             await self.send_buffered()
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
             await self.client.finish(self.trailers)
+
+    async def admit_buffered(self) -> None:
+        """Receives the body, and refuses what models, policies, budgets or rates do not allow."""
+        call = self.call
+        if self.stream.awaits_body:
+            call.record_begin()
+        self.exchange.body = body = await self.stream.receive_body()
+        await check_buffered(call, body)
+        await reserve(call, body)  # of its budgets; may wait for what other calls have reserved
+        reserve_rates_of(call, is_seen=True)
+        call.google_key.choose_by_body(call.row, call.request_parser.summary)
+        if not call.begun:
+            call.record_begin()
 
     def target(self) -> bytes:
         return self.call.upstream_target(self.upstream)
@@ -247,7 +253,7 @@ class Relay:
             self.call.failure = self.call.failure or ClientGone()
 
     def attach_meter(self, head: ResponseHead) -> None:
-        """Chooses the meter for the response's body."""
+        """Chooses the meter for the body. A stream that passes its reservation reserves more, or is cut."""
         self.call.meter = with_limits(self.call, choose_meter(self.call, head))
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:

@@ -20,7 +20,7 @@ from gatekeeper.proxy.admission import UnreadReferences, admit_body, check_refer
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_accounting import apply_request
 from gatekeeper.proxy.call_budget import reserve
-from gatekeeper.proxy.call_rates import correct_rates, reserve_rates_of
+from gatekeeper.proxy.call_rates import correct_rates
 from gatekeeper.upstream.connection import UpstreamConnection
 
 CONTINUING = PATH_MODEL_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
@@ -74,21 +74,8 @@ async def parse_in_turns(parser: RequestParser, body: bytes, *, is_compressed: b
         parser.feed(body[start : start + step])
 
 
-def begin_streaming(call: ProxyCall) -> None:
-    """To be called before a body is sent while it is received. Raises Refused."""
-    attach_parser(call)
-    reserve_rates_of(call, is_seen=False)
-
-
-async def admit_buffered(call: ProxyCall, body: bytes) -> None:
-    """The second step of admission, by a buffered body, and what it takes. Raises Refused."""
-    await check_buffered(call, body)
-    await reserve(call, body)
-    reserve_rates_of(call, is_seen=True)
-
-
 async def check_buffered(call: ProxyCall, body: bytes) -> None:
-    """The second step without what it takes. Raises Refused."""
+    """The second step of admission, by a buffered body: models, policies and references. Raises Refused."""
     if body and is_worth_parsing(call, body):
         await parse_body(call, body)
     admit_body(call)

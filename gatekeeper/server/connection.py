@@ -110,6 +110,38 @@ class ClientConnection(ClientSocket):
                 self._close_socket()
         return other
 
+    def _begin_simple(self, data: bytes) -> tuple[SimpleExchange, Scope] | None:
+        """The simple request to the inline application that `data` begins with, if it does. Its body is only
+        in the exchange, which does not keep it: a stream would hold its prompt to the end."""
+        request = self.simple_requests and self.simple_requests.parse(data)
+        if request is None:
+            return None
+        exchange = self.exchange = SimpleExchange(request, self.receive, self._send_raw)
+        state = {"connection": self, "framing": exchange}
+        peers = (self.tls is not None, self.client, self.server)
+        return exchange, http_scope(request.method, request.target, request.headers, *peers, state)
+
+    async def _run_simple(self, exchange: SimpleExchange, scope: Scope) -> bytes:
+        """Returns what was received of the next request."""
+        self.idle_since = math.inf
+        try:
+            await cast("InlineApp", self.inline_app).app(scope, exchange.receive, exchange.send)
+        except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
+            await self.config.log.exception("Error in ASGI Framework")
+            # Otherwise the connection is closed, which shows that the response is incomplete.
+            if not exchange.response_started:
+                await self._send_raw(exchange.internal_error())
+        # Closed after this response: what was written may be incomplete, the rest of the request was not
+        # read, or the server was told to stop.
+        if self.write_failed or not exchange.is_reusable or self.context.terminated.is_set():
+            await self.protocol_send(Closed())
+            return b""
+        self.idle_since = trio.current_time()
+        # A refused call waits for nothing: without this, pipelined ones would hold up everybody else's.
+        if exchange.surplus:
+            await trio.lowlevel.checkpoint()
+        return exchange.surplus
+
     async def _serve_all(self, http: Http1, data: bytes) -> None:
         """Serves requests until the client has disconnected or the last response is complete. A client that
         has only half-closed stays connected as long as a response is pending."""
@@ -149,17 +181,6 @@ class ClientConnection(ClientSocket):
             write=self.write,
         )
 
-    def _begin_simple(self, data: bytes) -> tuple[SimpleExchange, Scope] | None:
-        """The simple request to the inline application that `data` begins with, if it does. Its body is only
-        in the exchange, which does not keep it: a stream would hold its prompt to the end."""
-        request = self.simple_requests and self.simple_requests.parse(data)
-        if request is None:
-            return None
-        exchange = self.exchange = SimpleExchange(request, self.receive, self._send_raw)
-        state = {"connection": self, "framing": exchange}
-        peers = (self.tls is not None, self.client, self.server)
-        return exchange, http_scope(request.method, request.target, request.headers, *peers, state)
-
     async def _process(self, http: Http1, data: bytes) -> bytes:
         """Runs a simple request, and returns what was received of the next one; everything else is for
         Hypercorn's protocol."""
@@ -168,27 +189,6 @@ class ClientConnection(ClientSocket):
         self.exchange = None
         await http.handle(RawData(data))
         return b""
-
-    async def _run_simple(self, exchange: SimpleExchange, scope: Scope) -> bytes:
-        """Returns what was received of the next request."""
-        self.idle_since = math.inf
-        try:
-            await cast("InlineApp", self.inline_app).app(scope, exchange.receive, exchange.send)
-        except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
-            await self.config.log.exception("Error in ASGI Framework")
-            # Otherwise the connection is closed, which shows that the response is incomplete.
-            if not exchange.response_started:
-                await self._send_raw(exchange.internal_error())
-        # Closed after this response: what was written may be incomplete, the rest of the request was not
-        # read, or the server was told to stop.
-        if self.write_failed or not exchange.is_reusable or self.context.terminated.is_set():
-            await self.protocol_send(Closed())
-            return b""
-        self.idle_since = trio.current_time()
-        # A refused call waits for nothing: without this, pipelined ones would hold up everybody else's.
-        if exchange.surplus:
-            await trio.lowlevel.checkpoint()
-        return exchange.surplus
 
     async def _send_raw(self, data: bytes) -> None:
         """Dropped if the connection is broken: reading reports that."""

@@ -13,8 +13,9 @@ from rig.examples import examples
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import reserved_note
+from gatekeeper.pricing.price_components import COMPONENTS, PIECES, SECONDS, unit_of
 from gatekeeper.pricing.quote import quote
-from gatekeeper.pricing.worst_case import WorstCase, worst_case
+from gatekeeper.pricing.worst_case import MAX_UNITS, WorstCase, worst_case
 
 CATALOGUE = Catalogue.parse("""
 version = "1"
@@ -266,3 +267,7 @@ def test_searches_that_nothing_has_a_price_for_cost_nothing() -> None:
         request_bytes=300,
     )
     assert found.pico == 2000 * MICRO
+
+
+def test_all_that_is_charged_by_piece_or_second_has_a_most() -> None:
+    assert MAX_UNITS.keys() == {name for name in COMPONENTS if unit_of(name) in (PIECES, SECONDS)}

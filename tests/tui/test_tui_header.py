@@ -9,13 +9,11 @@ from rig.admin_gateway import NOW
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_types import GatewayInfo
-from tui.session import CONNECTING, LIVE, OFFLINE, Figures, Session, Tab
+from tui.app import MAIN_SCREENS
+from tui.session import CONNECTING, LIVE, OFFLINE, Figures, Session
 from tui.widgets.frame import header_line
 
-TABS = tuple(
-    Tab(str(number), title.lower(), title, title)
-    for number, title in enumerate(("Overview", "Logs", "Spend", "Keys", "Audit"), start=1)
-)
+TABS = tuple(kind.TAB for kind in MAIN_SCREENS)
 BUSY = Figures(42, 3, Decimal("12.4"))
 LEFT = " 1 Overview  2 Logs  3 Spend  4 Keys  5 Audit"
 
