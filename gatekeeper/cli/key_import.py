@@ -112,6 +112,8 @@ def read_rows(file: TextIO) -> list[Row]:
         raise CommandError(f"line {rows.line_num}: this is no CSV: {error}", ExitStatus.REJECTED) from None
     except UnicodeDecodeError:
         raise CommandError("the file is not UTF-8", ExitStatus.REJECTED) from None
+    except OSError as error:
+        raise CommandError(f"the file cannot be read: {error.strerror}", ExitStatus.USAGE) from None
     if faults:
         raise CommandError(faults[0], ExitStatus.REJECTED, *faults[1:])
     if not keys:

@@ -66,6 +66,8 @@ EMPTY_CHECK_EXEMPT = tuple(
 
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+# Of a file by its name: what the machine, or who set it up, says of it.
+INACCESSIBLE = (*UNWRITABLE, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class OutputClosed(Exception):
@@ -177,9 +179,13 @@ def run(args: Sequence[str]) -> int:
     except (OutputClosed, BrokenPipeError):
         return silence_stdout()
     except OSError as error:
-        # A file of ours has its name in the error; stdout has none.
-        unwritable = error.errno in UNWRITABLE and error.filename is None
-        return report_unwritable(error) if unwritable else report_internal_error(error)
+        # A file has its name in the error; stdout has none.
+        if error.filename is None and error.errno in UNWRITABLE:
+            return report_unwritable(error)
+        if error.filename is not None and error.errno in INACCESSIBLE:
+            print_error(f"{error.filename}: {error.strerror}")
+            return ExitStatus.REJECTED
+        return report_internal_error(error)
     except Exception as error:  # noqa: BLE001 - the last boundary: a person reads what comes out of it
         return report_internal_error(error)
     return status if isinstance(status, int) else ExitStatus.OK

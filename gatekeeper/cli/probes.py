@@ -57,8 +57,9 @@ class Finding(msgspec.Struct, frozen=True):
 
 def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     """`runs_here`: the gateway of this folder responds, so the folder may be in use."""
-    # A missing folder will be created in the nearest existing parent.
-    place = next(path for path in (data, *data.absolute().parents) if path.exists())
+    # A missing folder will be created in the nearest existing parent. Not by `exists`, which raises where a
+    # folder above may not be searched.
+    place = next(path for path in (data, *data.absolute().parents) if os.access(path, os.F_OK))
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         what = "no folder" if not place.is_dir() else "not writable"
         yield Finding(

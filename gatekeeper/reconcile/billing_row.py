@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from gatekeeper.money import PICO
+from gatekeeper.times import EARLIEST, LATEST
 
 USD = frozenset({"", "$", "usd", "us$"})
 # 1,234.56; also -0.5, $3 and 1.5e-05, as a spreadsheet or BigQuery writes them.
@@ -57,14 +58,24 @@ class BillingRow:
         text = self.text(meaning)
         plain = text.removesuffix(" UTC").removesuffix("Z")
         try:
+            if not plain:
+                return None
             if len(plain) <= len("2026-11-24"):
-                return date.fromisoformat(plain) if plain else None
+                return self._checked(date.fromisoformat(plain))
             moment = datetime.fromisoformat(plain)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(self._pacific).date()
+            utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return self._checked(utc.astimezone(self._pacific).date())
         except (ValueError, OverflowError):
             raise self._error(
                 meaning, text, "a day such as 2026-11-24, or a time such as 2026-11-24 08:00:00 UTC"
             ) from None
+
+    @staticmethod
+    def _checked(day: date) -> date:
+        """Raises ValueError for one that has no calls, and may have no day after it."""
+        if not EARLIEST.date() <= day < LATEST.date():
+            raise ValueError(day)
+        return day
 
     def credits(self) -> int:
         """Pico-dollars of a number, or of BigQuery's list of credits as JSON."""

@@ -196,6 +196,20 @@ def test_an_argument_that_is_no_utf_8(on: Any, args: list[str]) -> None:
     assert "internal error" not in ended.err
 
 
+@cases("args", [["sql", "SELECT 1"], ["sql", "--exec", "true {file}"]])
+def test_a_file_that_the_machine_refuses_is_told_by_its_name(cli: Any, args: list[str]) -> None:
+    """As one of another user (EACCES), which root, who may run the tests, never is refused."""
+    ended = cli(*args, "--data", "d" * 300, "--url", f"http://127.0.0.1:{free_port()}")
+    assert (ended.status, ended.out) == (6, "")
+    assert f"{'d' * 300}/gatekeeper.duckdb: File name too long" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_file_of_keys_that_breaks_off_is_no_fault_of_stdout(on: Any) -> None:
+    ended = on("keys", "import", "/proc/self/mem")
+    assert (ended.status, ended.err) == (2, "gatekeeper: the file cannot be read: Input/output error.\n")
+
+
 def test_a_key_that_no_header_can_carry(on: Any) -> None:
     ended = on("keys", "list", "--key", "two\nlines")
     assert (ended.status, ended.out) == (4, "")

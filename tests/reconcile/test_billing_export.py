@@ -142,6 +142,8 @@ FAULTS = {
     "huge": (changed(b",1\n", b",1e99\n"), "line 2: `cost` is"),
     "another date": (changed(b"2026-11-24", b"11/24/2026"), "line 2: `usage start date` is '11/24/2026'"),
     "another time": (changed(b"2026-11-24", b"0001-01-01T00:00:00Z"), "line 2: `usage start date` is"),
+    "the last day": (changed(b"2026-11-24", b"9999-12-31"), "line 2: `usage start date` is '9999-12-31'"),
+    "the last time": (changed(b"2026-11-24", b"9999-12-31T23:59:59Z"), "line 2: `usage start date` is"),
     "credits": (lambda: BIGQUERY.replace(b"[]", b"[no]"), "line 3: `credits` is '[no]'; allowed is a number"),
     "a spreadsheet": (lambda: b"PK\x03\x04rest", "this is a spreadsheet, an archive or Parquet"),
     "binary": (lambda: SMALL + b"\0", "this is no text"),
