@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
@@ -89,6 +90,8 @@ def signals_to(borrower: Borrower | Ending) -> Generator[None]:
     program."""
     # Under nohup a signal that is ignored stays so.
     ending = [each for each in (signal.SIGINT, *ENDING) if signal.getsignal(each) is not signal.SIG_IGN]
+    if current_thread() is not main_thread():  # where Python permits no handlers
+        ending = []
     previous = [(each, signal.signal(each, borrower.on_signal)) for each in ending]
     try:
         yield

@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -216,6 +217,8 @@ def removed_if_ended() -> Generator[None]:
         raise SystemExit(128 + number)
 
     ending = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    if current_thread() is not main_thread():  # where Python permits no handlers
+        ending = []
     for each in ending:
         signal.signal(each, end)
     try:
