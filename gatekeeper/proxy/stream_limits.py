@@ -25,11 +25,13 @@ from gatekeeper.pricing.stream_cost import StreamCost
 from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_budget import firm_bound, usual_pico
+from gatekeeper.proxy.deferred_charges import IN_PROGRESS
 from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.refusals import Refusal
 from gatekeeper.times import from_micros
 
 RESERVATION_GROWTH = (5, 4)  # of what is reserved, by what a stream has cost
+RUNNING = (None, IN_PROGRESS)  # finish reasons
 
 
 Check = Callable[[ResponseSummary], None]
@@ -133,7 +135,7 @@ class SpendWatch:
         if self._is_session:
             # The next turn of a session reads all of its context again.
             self._keep(cost + max(self._largest_step, self._first))
-        elif summary.finish_reason is None or self._has_ended or self._may_go_on():
+        elif self._has_ended or self._may_go_on(summary):
             if self._call.meter.delimiters is None:
                 # A part of the next event is here already: the call ends after all of it.
                 self._events_ahead = 2
@@ -146,10 +148,12 @@ class SpendWatch:
                 kept = max(needed * times // by, usual_pico(self._call))
                 self._call.context.budgets.reduce(self._reservation, kept)
         # One that says so and goes on (before code is run, or with each event) does not tell when it ends.
-        self._has_ended = summary.finish_reason is not None
+        self._has_ended = summary.finish_reason not in RUNNING
 
-    def _may_go_on(self) -> bool:
-        """Whether a stream may cost more although a candidate has ended: where others have not."""
+    def _may_go_on(self, summary: ResponseSummary) -> bool:
+        """Whether a stream may cost more: also where a candidate has ended, but others have not."""
+        if summary.finish_reason in RUNNING:
+            return True
         asked = self._call.request_parser.summary
         return not asked.understood or (asked.candidate_count or 1) > 1
 

@@ -87,12 +87,14 @@ def interaction_usage(output: int) -> dict[str, int]:
     }
 
 
+BEGUN = {"id": "v1_x", "object": "interaction", "model": MODEL, "status": "in_progress"}
+
+
 async def interaction(reply: Reply, output: int) -> None:
-    begun = {"id": "v1_x", "object": "interaction", "model": MODEL, "status": "in_progress"}
-    done = {**begun, "status": "completed", "usage": interaction_usage(output)}
+    done = {**BEGUN, "status": "completed", "usage": interaction_usage(output)}
     await reply.chunked(
         [
-            interaction_event("interaction.created", interaction=begun),
+            interaction_event("interaction.created", interaction=BEGUN),
             *(interaction_event("step.stop", usage=interaction_usage(n)) for n in steps(output)),
             interaction_event("interaction.completed", interaction=done),
         ]
@@ -344,7 +346,13 @@ ENDLESS: dict[str, tuple[Callable[[int], bytes], str]] = {
         "application/json",
     ),
     "OpenAI's": (openai_usage, SSE),
-    "interaction": (lambda output: interaction_event("step.stop", usage=interaction_usage(output)), SSE),
+    "interaction": (
+        lambda output: (
+            (interaction_event("interaction.created", interaction=BEGUN) if output == 20 else b"")
+            + interaction_event("step.stop", usage=interaction_usage(output))
+        ),
+        SSE,
+    ),
 }
 
 
