@@ -121,6 +121,31 @@ def from_micros(micros: int) -> datetime:
     return EPOCH + timedelta(microseconds=micros)
 
 
+class ClockWatch:
+    """Whether the wall clock may be believed for what cannot be undone: not for `DOUBT` after it has jumped
+    ahead of a clock that nobody sets. Most that jump are set right by then. Times are in microseconds."""
+
+    TOLERANCE = 60_000_000
+    DOUBT = 3_600_000_000
+
+    def __init__(self) -> None:
+        self._ahead: int | None = None  # by how much the wall clock is ahead of the other one, as believed
+        self._doubted_since: int | None = None  # by the other one
+
+    def is_steady(self, wall: int, steady: int) -> bool:
+        """To be asked again and again, with what both clocks say."""
+        ahead = wall - steady
+        if self._ahead is None or ahead <= self._ahead + self.TOLERANCE:
+            self._ahead, self._doubted_since = ahead, None
+            return True
+        if self._doubted_since is None:
+            self._doubted_since = steady
+        if steady - self._doubted_since < self.DOUBT:
+            return False
+        self._ahead, self._doubted_since = ahead, None
+        return True
+
+
 def utc_day(micros: int) -> date:
     """The day in UTC of these microseconds since 1970."""
     return _day(micros // DAY)

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.times import NAMED_DAYS, WEEKDAYS, parse_duration, parse_span, parse_time, to_micros
+from gatekeeper.times import (
+    NAMED_DAYS,
+    WEEKDAYS,
+    ClockWatch,
+    parse_duration,
+    parse_span,
+    parse_time,
+    to_micros,
+)
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -130,3 +138,20 @@ def test_microseconds_are_exact_and_do_not_depend_on_the_zone(moment: datetime) 
     utc = moment.astimezone(UTC)
     assert to_micros(moment) == to_micros(utc)
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=to_micros(utc)) == utc
+
+
+HOUR = 3_600_000_000
+
+
+def test_a_clock_that_has_jumped_ahead_is_doubted_until_it_is_set_right_or_an_hour_is_over() -> None:
+    watch, start = ClockWatch(), 10 * HOUR
+    assert watch.is_steady(start, 0)
+    assert watch.is_steady(start + HOUR + 1000, HOUR)  # as clocks drift
+    months = 1440 * HOUR
+    assert not watch.is_steady(start + months, HOUR + 1)
+    assert not watch.is_steady(start + months + HOUR - 2, 2 * HOUR - 1)
+    assert watch.is_steady(start + 2 * HOUR, 2 * HOUR)  # set right
+    assert not watch.is_steady(start + months, 2 * HOUR)
+    assert watch.is_steady(start + months + HOUR, 3 * HOUR)  # it was the one before that was wrong
+    assert watch.is_steady(start + months + 2 * HOUR, 4 * HOUR)
+    assert watch.is_steady(start, 4 * HOUR)  # back: nothing is due by it

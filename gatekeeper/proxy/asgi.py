@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from time import time_ns
+from time import monotonic_ns, time_ns
 
 import trio
 
@@ -22,6 +22,7 @@ from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.proxy.live import LiveCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import hung_up
+from gatekeeper.times import ClockWatch
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
 CHARGE_SECONDS = 5.0  # seconds between two looks at what is due: some microseconds each
@@ -111,9 +112,13 @@ class Proxy:
 
     async def charge_deferred(self) -> None:
         """Charges what is due without a request: the storage of cached contents."""
+        clock = ClockWatch()
         while True:
             # Before the first sleep: what fell due while no gateway ran is charged at the start.
-            self.context.deferred.sweep(time_ns() // 1000, self.context.catalogue)
+            now = time_ns() // 1000
+            # Else months of storage would be charged, and results given up that are still to come.
+            if clock.is_steady(now, monotonic_ns() // 1000):
+                self.context.deferred.sweep(now, self.context.catalogue)
             await trio.sleep(CHARGE_SECONDS)
 
     def cut_all(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -217,6 +218,24 @@ async def test_what_is_deleted_unseen_stays_unknown_and_says_so(gateway: Running
         None, "the cost stays unknown: it was deleted before its result was seen",
     )  # fmt: skip
     assert gateway.gateway.proxy.context.deferred.pending.all() == []
+
+
+async def test_a_clock_that_jumps_months_ahead_gives_nothing_up(
+    gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google_has(google)
+    await start_batch(gateway)
+    monkeypatch.setattr("gatekeeper.proxy.asgi.CHARGE_SECONDS", 0.01)
+    jump = 0
+    monkeypatch.setattr("gatekeeper.proxy.asgi.time_ns", lambda: time_ns() + jump)
+    proxy = gateway.gateway.proxy
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(proxy.charge_deferred)
+        await trio.sleep(0.05)
+        jump = 61 * DAY * 1000
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert len(proxy.context.deferred.pending.all()) == 1
 
 
 async def test_after_sixty_days_and_beyond_the_limit_it_stays_unknown(
