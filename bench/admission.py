@@ -21,7 +21,7 @@ import msgspec
 import trio
 
 from gatekeeper.gemini.actions import Billing
-from gatekeeper.gemini.request_parser import NOTHING_NAMED
+from gatekeeper.gemini.request_parser import EMPTY_BODY
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import admit, admit_body
@@ -164,7 +164,7 @@ def admission(registry: KeyRegistry, keys: int) -> None:
         MODEL,
         f"/v1beta/models/{MODEL}:{ACTION}",
         Billing.METERED,
-        request_summary=msgspec.structs.replace(NOTHING_NAMED.summary, max_output_tokens=1024),
+        request_summary=msgspec.structs.replace(EMPTY_BODY.summary, max_output_tokens=1024),
     )
     shown = secret(keys // 2)
     rates, budgets, catalogue = Rates(), Budgets(), load_catalogue()
@@ -172,7 +172,7 @@ def admission(registry: KeyRegistry, keys: int) -> None:
     asked = RequestedUse(
         action=ACTION,
         request_bytes=4000,
-        refers=False,
+        has_references=False,
         is_text=True,
         output_tokens=1024,
         candidates=1,

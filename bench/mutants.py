@@ -38,7 +38,7 @@ TARGETS = (
 TESTS = (
     "tests/pricing",
     "tests/gemini/test_json_values.py",
-    "tests/gemini/test_growing_usage.py",
+    "tests/gemini/test_stream_usage.py",
     "tests/gemini/test_usage.py",
     "tests/gemini/test_usage_notes.py",
     "tests/gemini/test_usage_sums.py",

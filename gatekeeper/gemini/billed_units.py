@@ -51,7 +51,7 @@ def billed_units(
         return (
             {}
             if response_summary.usage
-            else {component: _pictures(action or "predict", request_summary, response_summary)}
+            else {component: _images(action or "predict", request_summary, response_summary)}
         )
     if _is(model, "lyria") and (action is None or action in _MUSIC_ACTIONS):
         return {MUSIC: _music_clips(response_summary)}
@@ -74,9 +74,9 @@ def _is(model: str | None, family: str) -> bool:
     return model is not None and model.startswith(family + "-")
 
 
-def _pictures(action: str, request_summary: RequestSummary, response_summary: ResponseSummary) -> int | None:
-    if response_summary.pictures is not None:
-        return response_summary.pictures
+def _images(action: str, request_summary: RequestSummary, response_summary: ResponseSummary) -> int | None:
+    if response_summary.images is not None:
+        return response_summary.images
     if not (response_summary.complete and request_summary.understood and request_summary.media.understood):
         return None
     default = DEFAULT_PREDICTIONS if action == "predict" else DEFAULT_OPENAI_IMAGES

@@ -81,7 +81,7 @@ class CreatedNames:
 
     def _open(self, bracket: bytes) -> None:
         if not isinstance(self._meaning, Members):
-            self._tokens.pass_over()
+            self._tokens.skip()
             return
         self._around.append((self._members, self._meaning))
         # The elements of an array are read like a single value.

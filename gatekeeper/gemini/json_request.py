@@ -154,13 +154,13 @@ class JsonRequestParser:
             self._name(Field.TOOL, meaning.name)
         # An empty node is false: a tool without members of interest is recorded and skipped.
         if not (meaning if isinstance(meaning, Node) else bracket == b"[" and meaning in LISTED):
-            self._tokens.pass_over()
+            self._tokens.skip()
             return
         self._around.append((self._members, meaning))
         self._tokens.failed = len(self._around) > MAX_DEPTH
         if meaning is CONTENT or meaning is MESSAGE:
             self._settings.contents()
-            self._tokens.pass_over_without(*(_CONTENT_KEYS if meaning is CONTENT else _MESSAGE_KEYS))
+            self._tokens.skip_unless_contains(*(_CONTENT_KEYS if meaning is CONTENT else _MESSAGE_KEYS))
         if bracket == b"{" and isinstance(meaning, Node):
             self._members, self._meaning = meaning, None
             if meaning is REQUEST:

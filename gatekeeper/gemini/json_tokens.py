@@ -77,7 +77,7 @@ class JsonTokens:
         self._limit = limit
         self.whole = False
         self._rest = b""  # an incomplete token at the end of the last chunk
-        self._passed_over = 0  # depth within the container that is skipped
+        self._skipped = 0  # depth within the container that is skipped
         self._wanted: tuple[bytes, ...] | None = None  # of the container that was just opened
         self._in_string = False  # in the part of a string that is skipped
         self._escaped = False  # the last byte there was a backslash
@@ -89,8 +89,8 @@ class JsonTokens:
         at = 0
         while at < len(chunk) and not self.failed:
             if self._in_string:
-                start, at = at, self._pass_over_string(chunk, at)
-                if self.whole and not self._passed_over:
+                start, at = at, self._skip_string(chunk, at)
+                if self.whole and not self._skipped:
                     yield REST, chunk[start : at if self._in_string else at - 1]
                 continue
             room = min(_STEP, self._limit - self._read)
@@ -100,11 +100,11 @@ class JsonTokens:
             self._read += len(piece)
             yield from self._tokens(self._rest + piece)
 
-    def pass_over(self) -> None:
+    def skip(self) -> None:
         """Call it after an OPEN: no tokens of this container are reported, not even its CLOSE."""
-        self._passed_over, self._wanted = 1, ()
+        self._skipped, self._wanted = 1, ()
 
-    def pass_over_without(self, *wanted: bytes) -> None:
+    def skip_unless_contains(self, *wanted: bytes) -> None:
         """Call it after an OPEN: the contents of this container may be left out if they contain none of
         these."""
         self._wanted = wanted
@@ -130,23 +130,23 @@ class JsonTokens:
             at = token.end()
             group = token.lastindex
             if group == _BRACKET:
-                if not self._passed_over:
+                if not self._skipped:
                     yield (OPEN if token[3] in b"{[" else CLOSE), token[3]
                     if self._wanted is not None:
                         at = self._next_wanted(text, at)
                 else:
-                    at = self._pass_over_bracket(token[3], text, at)
+                    at = self._skip_bracket(token[3], text, at)
             elif group == _LITERAL:
-                if not self._passed_over:
+                if not self._skipped:
                     yield LITERAL, token[4]
             elif group == _KEY or (group == _PLAIN and at < len(text) and text[at] in b",]}"):
-                if not self._passed_over:
+                if not self._skipped:
                     yield (KEY if group == _KEY else STRING), token[1]
             else:
                 # A string that is long, has escapes, or is a key if a colon follows.
                 start = at if group is None else token.start(1)
                 string, at = self._string(text, start)
-                if string and not self._passed_over:
+                if string and not self._skipped:
                     yield string
                     yield from self._rest_of_string(string, text, start)
                 if at == len(text):
@@ -163,12 +163,12 @@ class JsonTokens:
         self._rest = text[gap.end() if gap else at :]
         self.failed = self.failed or not any(literal.startswith(self._rest) for literal in _LITERALS)
 
-    def _pass_over_bracket(self, bracket: bytes, text: bytes, at: int) -> int:
+    def _skip_bracket(self, bracket: bytes, text: bytes, at: int) -> int:
         """Where to continue after a skipped bracket: after its container, if the text has all of that."""
         if bracket in b"{[" and (nested := _REST_OF_CONTAINER.match(text, at)):
             return nested.end()
-        self._passed_over += 1 if bracket in b"{[" else -1
-        self.failed = self._passed_over > MAX_DEPTH
+        self._skipped += 1 if bracket in b"{[" else -1
+        self.failed = self._skipped > MAX_DEPTH
         return at
 
     def _next_wanted(self, text: bytes, at: int) -> int:
@@ -178,8 +178,8 @@ class JsonTokens:
         rest = _REST_OF_CONTAINER.match(text, at)
         if rest is None or [word for word in wanted if text.find(word, at, rest.end()) >= 0]:
             return at
-        end = rest.end() if self._passed_over else rest.end() - 1
-        self._passed_over = 0
+        end = rest.end() if self._skipped else rest.end() - 1
+        self._skipped = 0
         return end
 
     def _number(self, text: bytes, at: int) -> tuple[bytes, int]:
@@ -219,7 +219,7 @@ class JsonTokens:
         is_key = colon is not None and colon[1] is not None
         return ((KEY if is_key else STRING), string), (colon.end() if colon else end + 1)
 
-    def _pass_over_string(self, chunk: bytes, at: int) -> int:
+    def _skip_string(self, chunk: bytes, at: int) -> int:
         """Where to continue in the chunk."""
         if self._escaped:
             at += 1

@@ -115,7 +115,7 @@ class LiveMeter:
             usage.decode()
         # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
         except (ValueError, RecursionError):
-            self._pass_over(message)
+            self._skip(message)
             return
         content = found.server_content
         # A new turn has begun: the next usage is that of this turn.
@@ -130,7 +130,7 @@ class LiveMeter:
         if (error := as_object(found.error)) is not None:
             self._error = read_error(error)
 
-    def _pass_over(self, message: bytes) -> None:
+    def _skip(self, message: bytes) -> None:
         self._all_understood = False
         if b'"usageMetadata"' in message:
             # Turns are added up: without this one the sum would be too low.

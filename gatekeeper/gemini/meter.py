@@ -182,7 +182,7 @@ _BY_MEDIA_TYPE: dict[bytes, Callable[[int], DocumentSplitter]] = {
     b"text/event-stream": SseDecoder,
 }
 # Sent by servers that do not know the type: the first byte of the body determines it (RFC 9110 §8.3).
-_UNTOLD = (b"", b"text/plain", b"application/octet-stream")
+_UNSPECIFIC_TYPES = (b"", b"text/plain", b"application/octet-stream")
 IDENTITY = (b"", b"identity")
 GZIP = (b"gzip", b"x-gzip")
 
@@ -240,7 +240,7 @@ def _format_of(
     encoding = (content_encoding or b"").strip().lower()
     splitter = _BY_MEDIA_TYPE.get(media_type)
     is_plain_error = is_error and media_type == b"text/plain"
-    if media_type in _UNTOLD and not is_plain_error:
+    if media_type in _UNSPECIFIC_TYPES and not is_plain_error:
         splitter = SseDecoder
     if not (splitter or is_plain_error) or encoding not in IDENTITY + GZIP:
         return None

@@ -21,7 +21,7 @@ SPEND_CAP_WAIT = 3600.0  # seconds: the gateway does not learn when somebody rai
 SPEND_CAP = re.compile(r"spend(?:ing)?[ -](?:cap|limit)", re.IGNORECASE)
 
 
-class Exhausted(msgspec.Struct, frozen=True):
+class ExhaustedQuota(msgspec.Struct, frozen=True):
     """An exhausted quota, until `until` (microseconds since 1970). It applies to calls of `models`; if that
     is empty, to all calls. `whole_project`: to all keys of the project, not just this one."""
 
@@ -31,18 +31,18 @@ class Exhausted(msgspec.Struct, frozen=True):
     whole_project: bool = False
 
 
-def exhausted(error: UpstreamError | None, model: str | None, now: int) -> list[Exhausted]:
+def exhausted_quotas(error: UpstreamError | None, model: str | None, now: int) -> list[ExhaustedQuota]:
     """The quotas that a 429 to a call of `model` reports. There is at least one: without details, that of the
     key for the model, for a minute."""
     if error is not None and SPEND_CAP.search(error.message):
-        return [Exhausted("spend cap", now + round(SPEND_CAP_WAIT * SECOND), (), whole_project=True)]
+        return [ExhaustedQuota("spend cap", now + round(SPEND_CAP_WAIT * SECOND), (), whole_project=True)]
     wait = DEFAULT_WAIT if error is None or error.retry_delay is None else error.retry_delay
     soon = now + round(min(max(wait, MIN_WAIT), MAX_WAIT) * SECOND)
     asked = () if model is None else (model,)
     if error is None or not error.quotas:
-        return [Exhausted("quota", soon, asked)]
+        return [ExhaustedQuota("quota", soon, asked)]
     return [
-        Exhausted(
+        ExhaustedQuota(
             quota.id,
             next_pacific_midnight(now) if quota.per_day else soon,
             # Under the quota's name of the model and the requested one, which may be an alias.

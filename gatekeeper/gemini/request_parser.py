@@ -84,9 +84,9 @@ class UnreadRequest:
         """Ignores the chunk."""
 
 
-NOTHING_NAMED: RequestParser = UnreadRequest(RequestSummary())
+EMPTY_BODY: RequestParser = UnreadRequest(RequestSummary())
 """For a body that cannot contain anything of interest, and for no body."""
-UNKNOWN: RequestParser = UnreadRequest(RequestSummary(understood=False))
+UNREADABLE_BODY: RequestParser = UnreadRequest(RequestSummary(understood=False))
 
 _FORMS = frozenset({"openai.videos", "openai.images.edits"})
 _UPLOADS = ("upload", "uploadToFileSearchStore", "openai.files")
@@ -118,14 +118,14 @@ def request_parser(
 ) -> RequestParser:
     """The parser for the body of a request with this action and these headers."""
     if action and action.endswith(_UPLOADS):
-        return NOTHING_NAMED
+        return EMPTY_BODY
     boundary = form_boundary(content_type) if action in _FORMS else None
     encoding = (content_encoding or b"").strip().lower()
     parser = FormRequestParser(boundary) if boundary else JsonRequestParser()
     if encoding in (b"", b"identity"):
         return parser
     bits = _WINDOW_BITS.get(encoding)
-    return InflatingRequestParser(parser, bits) if bits else UNKNOWN
+    return InflatingRequestParser(parser, bits) if bits else UNREADABLE_BODY
 
 
 def read_request(body: bytes) -> RequestSummary:

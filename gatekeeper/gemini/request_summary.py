@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gatekeeper.gemini.requested_settings import NOTHING_SAID, RequestedMedia
+from gatekeeper.gemini.requested_settings import NO_MEDIA, RequestedMedia
 
 OVERLAP = 32
 """Bytes; longer than any of the words that indicate a reference."""
@@ -43,7 +43,7 @@ class RequestSummary(msgspec.Struct, frozen=True):
     continuation: str | None = None
     """The digest of the continuation token, if the request continues a long decode; of the last token, if
     there are several."""
-    media: RequestedMedia = NOTHING_SAID
+    media: RequestedMedia = NO_MEDIA
     max_output_tokens: int | None = None
     """The largest of the body's requests; None if one of them does not set it."""
     candidate_count: int | None = None
@@ -64,7 +64,7 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """Whether all of the body was parsed. Otherwise it may contain more than this."""
 
     @property
-    def refers(self) -> bool:
+    def has_references(self) -> bool:
         """Whether its input may include content that is not in the body."""
         return not self.understood or bool(
             self.cached_contents
@@ -111,7 +111,7 @@ class ReferenceScan:
 
 def references(named: RequestSummary) -> Iterator[Reference]:
     """The references of a body, as resource names."""
-    if not (named.refers or named.resources or named.models or named.environments):
+    if not (named.has_references or named.resources or named.models or named.environments):
         return
     names = (*named.files, *named.interactions, *named.file_search_stores, *named.resources)
     yield from map(Reference, names)

@@ -196,14 +196,14 @@ class RequestedMedia(msgspec.Struct, frozen=True):
     undocumented."""
 
 
-NOTHING_SAID = RequestedMedia()
+NO_MEDIA = RequestedMedia()
 
 
 class MediaCollector:
     """Collects the values of quantities."""
 
     def __init__(self) -> None:
-        self.media = NOTHING_SAID
+        self.media = NO_MEDIA
 
     def add(self, quantity: Quantity, raw: bytes) -> None:
         """`raw`: a number, or the bytes of a string."""

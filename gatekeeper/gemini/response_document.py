@@ -203,7 +203,7 @@ def steps(response: ResponseDocument) -> list[Step]:
     return listed + [step for step in (response.step, response.content) if step is not None]
 
 
-def pictures(response: ResponseDocument) -> int | None:
+def images(response: ResponseDocument) -> int | None:
     """The number of images in a document; None if it has no list of images."""
     if response.predictions is not None:
         return sum(

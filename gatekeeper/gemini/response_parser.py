@@ -23,7 +23,7 @@ from gatekeeper.gemini.response_document import (
     block_reason,
     decode_response,
     finish_reasons,
-    pictures,
+    images,
     steps,
 )
 from gatekeeper.gemini.splitters import Document
@@ -63,7 +63,7 @@ class ResponseSummary(msgspec.Struct, frozen=True):
     """Why the prompt was blocked: `promptFeedback.blockReason`."""
     service_tier: str | None = None
     """The service tier that an interaction reports outside its usage, in lower case."""
-    pictures: int | None = None
+    images: int | None = None
     """The number of images, without withheld ones."""
     usage_note: str | None = None
     """A note on how reliable or complete `usage` is."""
@@ -83,8 +83,9 @@ class ResponseParser:
     """
 
     __slots__ = (
-        "_collection", "_continuations", "_counts_usage", "_found", "_searches", "block_reason", "error",
-        "finish_reason", "model_version", "pictures", "resource", "service_tier", "usage", "usage_note",
+        "_collection", "_continuations", "_counts_usage", "_found", "_searches", "block_reason",
+        "error", "finish_reason", "images", "model_version", "resource", "service_tier", "usage",
+        "usage_note",
     )  # fmt: skip
 
     def __init__(self, collection: str | None = None, *, counts_usage: bool = True) -> None:
@@ -95,7 +96,7 @@ class ResponseParser:
         self.resource: str | None = None
         self.block_reason: str | None = None
         self.service_tier: str | None = None
-        self.pictures: int | None = None
+        self.images: int | None = None
         self.usage_note: str | None = None
         self._collection = collection
         self._counts_usage = counts_usage
@@ -117,7 +118,7 @@ class ResponseParser:
             usage.decode()
         # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
         except (ValueError, RecursionError) as error:
-            self._pass_over(document, error, is_whole=is_whole)
+            self._skip(document, error, is_whole=is_whole)
             return False
         # `null` does not replace an earlier usage.
         if usage.startswith(b"{"):
@@ -152,7 +153,7 @@ class ResponseParser:
         if has_ended:
             self.finish_reason = finish_reasons(candidates) or self.finish_reason
 
-    def _pass_over(self, document: Document, error: Exception, *, is_whole: bool) -> None:
+    def _skip(self, document: Document, error: Exception, *, is_whole: bool) -> None:
         if b'"usage' not in document:
             return
         if isinstance(error, RecursionError):
@@ -179,8 +180,8 @@ class ResponseParser:
         for step in steps(response):
             self._searches = self._searches or Searches()
             self._searches.add_call(str(step.type), step.arguments)
-        made = pictures(response)
-        self.pictures = self.pictures if made is None else made
+        made = images(response)
+        self.images = self.images if made is None else made
         about = response.interaction or response
         if response.interaction and response.interaction.continuation_token is not None:
             self._read_continuation(response.interaction.continuation_token)
@@ -215,7 +216,7 @@ class ResponseParser:
             block_reason=self.block_reason,
             service_tier=self.service_tier,
             continuations=self._continuations.digests if self._continuations else (),
-            pictures=self.pictures,
+            images=self.images,
             found=tuple(self._found) if self._found else (),
             usage_note=self.usage_note if self._counts_usage else None,
         )

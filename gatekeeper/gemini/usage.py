@@ -14,7 +14,7 @@ Nothing is corrected: if counts and total contradict each other, all of them sta
 invalid count is None, too, and listed in `Usage.invalid`: if it matters, the cost of the call is unknown.
 What the tokens cost, and which count takes precedence, is decided in `pricing`.
 
-`growing_usage` is a fast path for the events of a stream, in which only the output count changes.
+`read_stream_usage` is a fast path for the events of a stream, in which only the output count changes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from gatekeeper.gemini.usage_document import (
     split_turns,
 )
 from gatekeeper.gemini.usage_faults import (
-    THOUGHTS_BESIDE_TOTAL,
+    THOUGHTS_OUTSIDE_TOTAL,
     UNREADABLE_NOTE,
     clean,
     contradictions,
@@ -142,7 +142,7 @@ def _google_usage(found: UsageMetadata) -> Usage:
             _details(cached_details) if cached_details else (),
             _details(output_details) if output_details else (),
             _details(tool_details) if tool_details else (),
-            THOUGHTS_BESIDE_TOTAL if beside else None,
+            THOUGHTS_OUTSIDE_TOTAL if beside else None,
         )
     )
 
@@ -151,12 +151,12 @@ def _noted(usage: Usage) -> Usage:
     notes = contradictions(usage)
     if not notes:
         return usage
-    beside = usage.beside_total
+    beside = usage.outside_total
     if usage.total == 0:
         # A recorded response of Interactions: the total is 0 although the counts are not.
         beside = sum(each or 0 for each in (usage.prompt, usage.output, usage.thoughts, usage.tool))
     note = "; ".join(filter(None, (usage.note, *notes)))
-    return replace(usage, beside_total=beside, note=note)
+    return replace(usage, outside_total=beside, note=note)
 
 
 def _details(found: list[Detail] | list[ModalityTokens] | None) -> Details:
@@ -219,14 +219,14 @@ def _fill_zeros(total: int | None, *parts: int | None) -> tuple[int | None, ...]
     return known if total is not None and sum(known) == total else parts
 
 
-class GrowingUsage(NamedTuple):
+class StreamUsage(NamedTuple):
     """A usage split into its output tokens (thoughts included, at least one) and the rest."""
 
     output: int
     rest: UsageMetadata
 
 
-def growing_usage(raw: bytes) -> GrowingUsage | None:
+def read_stream_usage(raw: bytes) -> StreamUsage | None:
     """Parses a `usageMetadata` whose counts add up to its total and that has no details of its output; None
     for any other."""
     if len(raw) > MAX_USAGE_BYTES:
@@ -248,4 +248,4 @@ def growing_usage(raw: bytes) -> GrowingUsage | None:
     found.candidates_token_count = found.total_token_count = None
     # The price of output may depend on whether there are thoughts.
     found.thoughts_token_count = 1 if thoughts else None
-    return GrowingUsage(output, found)
+    return StreamUsage(output, found)

@@ -20,7 +20,7 @@ MAX_SHOWN = 40
 """Characters of a value that a message shows."""
 
 UNREADABLE_NOTE = "the reported usage cannot be read as JSON"
-THOUGHTS_BESIDE_TOTAL = "the reported total leaves the thoughts out"
+THOUGHTS_OUTSIDE_TOTAL = "the reported total leaves the thoughts out"
 THOUGHTS_IN_OUTPUT = "the reported output already contains the thoughts: the total counts"
 
 # From the names in responses to those in `Usage`: generateContent, embeddings and Live; Interactions;
@@ -202,7 +202,7 @@ class Reported(Protocol):
     @property
     def total(self) -> int | None: ...
     @property
-    def beside_total(self) -> int: ...
+    def outside_total(self) -> int: ...
     @property
     def prompt_details(self) -> Details: ...
     @property
@@ -218,7 +218,7 @@ def contradictions(usage: Reported) -> list[str]:
     found: list[str] = []
     prompt, output, total = usage.prompt, usage.output, usage.total
     read = (prompt or 0) + (usage.tool or 0)
-    if total is not None and not usage.beside_total:
+    if total is not None and not usage.outside_total:
         counted = read + (output or 0) + (usage.thoughts or 0)
         if total != counted and (total < counted or usage.thoughts is not None):
             found.append(_of_the_total(total, read, output or 0, usage.thoughts or 0))

@@ -20,7 +20,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     `prompt` includes `cached`; `output` is the candidates, without thoughts. The details name modalities
     in lower case (`text image video audio document`, or any that Google adds), in the order received; they
-    may add up to less than their count. `beside_total` are tokens that the total does not include: the
+    may add up to less than their count. `outside_total` are tokens that the total does not include: the
     thoughts of a Live turn; all, if the total is 0 but the counts are not; in a sum, also the tokens of turns
     whose own total is missing or too small. `note` says what is known to be wrong with the counts. `invalid`
     has the names of fields whose reported values were invalid; `usage` stands for all of them.
@@ -32,7 +32,7 @@ class Usage(msgspec.Struct, frozen=True):
     thoughts: int | None = None
     tool: int | None = None
     total: int | None = None
-    beside_total: int = 0
+    outside_total: int = 0
     service_tier: str | None = None
     prompt_details: Details = ()
     cached_details: Details = ()
@@ -60,7 +60,7 @@ def _plus(total: Usage | None, usage: Usage) -> Usage:
         _sum(total.thoughts, usage.thoughts),
         _sum(total.tool, usage.tool),
         _sum(total.total, usage.total),
-        _beside_total(total) + _beside_total(usage),
+        _outside_total(total) + _outside_total(usage),
         usage.service_tier or total.service_tier,
         _sum_details(total.prompt_details, usage.prompt_details),
         _sum_details(total.cached_details, usage.cached_details),
@@ -79,11 +79,11 @@ def _without(usage: Usage, invalid: tuple[str, ...]) -> Usage:
     return replace(usage, **dict.fromkeys(unknown), invalid=invalid)
 
 
-def _beside_total(usage: Usage) -> int:
+def _outside_total(usage: Usage) -> int:
     counted = (usage.prompt or 0) + (usage.tool or 0)
     # A sum already includes what the totals of its turns leave out.
     if usage.is_sum or (usage.total is not None and usage.total >= counted):
-        return usage.beside_total
+        return usage.outside_total
     return counted + (usage.output or 0) + (usage.thoughts or 0) - (usage.total or 0)
 
 
@@ -136,4 +136,4 @@ def _written_total(usage: Usage) -> int | None:
     # With output, thoughts outside the total are recognized when it is read.
     if usage.output and usage.total == (usage.prompt or 0) + usage.output + (usage.tool or 0):
         return usage.total
-    return usage.total + usage.beside_total
+    return usage.total + usage.outside_total

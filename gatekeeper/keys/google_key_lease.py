@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gatekeeper.gemini.quota_errors import Exhausted
+from gatekeeper.gemini.quota_errors import ExhaustedQuota
 from gatekeeper.keys.cool_downs import RAMP_UP_LIMIT, CoolDown, CoolDowns, CoolingDown, KeyRequirement, Scope
 from gatekeeper.keys.google_key_health import PooledKey, Refused
 
@@ -57,7 +57,7 @@ class Lease:
             if cool_down.allowed > RAMP_UP_LIMIT:
                 self._cool_downs.end(scope, cool_down)
 
-    def is_exhausted(self, quotas: Iterable[Exhausted], now: int) -> list[Exhausted]:
+    def note_exhausted(self, quotas: Iterable[ExhaustedQuota], now: int) -> list[ExhaustedQuota]:
         """Google has answered that quotas are used up; returns those that were not known to be."""
         return [quota for quota in quotas if self._cool_down(quota, now)]
 
@@ -71,7 +71,7 @@ class Lease:
         wait = min(TIMEOUT_WAIT << min(strikes, 10), MAX_TIMEOUT_WAIT)
         self._cool_downs.begin(scope, CoolDown(TIMEOUT_CAUSE, now, now + wait, strikes), now)
 
-    def is_refused(self, why: str, now: int) -> bool:
+    def note_refusal(self, why: str, now: int) -> bool:
         """Google has refused the key itself; returns whether that is new."""
         pooled = self.pooled
         if pooled is None or pooled.refused is not None:
@@ -79,7 +79,7 @@ class Lease:
         pooled.refused = Refused(why, now)
         return True
 
-    def _cool_down(self, quota: Exhausted, now: int) -> bool:
+    def _cool_down(self, quota: ExhaustedQuota, now: int) -> bool:
         key, action = self.key, self.want.action
         name = key.project if quota.whole_project else key.label
         # A quota of the storage of files, say, is none of the models'.

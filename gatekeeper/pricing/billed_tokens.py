@@ -77,7 +77,7 @@ def written_out(usage: Usage, priced: Collection[str]) -> Usage:
         output=usage.output and min(usage.output, output - (thoughts or 0)),
         thoughts=thoughts,
         total=_known_prompt(usage) + tool + output,
-        beside_total=0,
+        outside_total=0,
         prompt_details=tuple(_prompt(usage, cached).items()),
         cached_details=tuple(cached.items()),
         output_details=tuple(_output_by_modality(output, usage, priced).items()),
@@ -119,9 +119,9 @@ def billed_output_tokens(usage: Usage) -> int:
     """Candidates and thoughts together. Raises UnpricedError if neither they nor a total are reported."""
     input_tokens = _known_prompt(usage) + (usage.tool or 0)
     # A total below the input contradicts itself: then the single counts are used.
-    if usage.total is not None and usage.total + usage.beside_total >= input_tokens:
-        # `beside_total`: thoughts that the total of a Live turn leaves out (a receipt of gemini-3.8-live).
-        return usage.total + usage.beside_total - input_tokens
+    if usage.total is not None and usage.total + usage.outside_total >= input_tokens:
+        # `outside_total`: thoughts that the total of a Live turn leaves out (a receipt of gemini-3.8-live).
+        return usage.total + usage.outside_total - input_tokens
     if usage.output is None and usage.thoughts is None:
         raise UnpricedError("the usage reports no output: neither a total nor candidates nor thoughts")
     return (usage.output or 0) + (usage.thoughts or 0)

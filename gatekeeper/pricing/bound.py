@@ -41,14 +41,14 @@ SHORT_PROMPT = 200_000
 
 
 class RequestedUse(msgspec.Struct, frozen=True):
-    """What a request asks for, as far as it bounds the cost. `request_bytes` None: of unknown length.
-    `refers`: to what is not in it. `is_text`: it holds no media. `output_tokens` None: no limit is named.
-    `searches`: how often its tools may search; `units`: what else is billed beside tokens, None where it is
-    not known how much."""
+    """The properties of a request that bound its cost. `request_bytes` None: the length is unknown.
+    `has_references`: the input includes content that is not in the body. `is_text`: it has no media.
+    `output_tokens` None: the request sets no limit. `searches` is how often its tools may search. `units` are
+    the billed units other than tokens; None: the quantity is unknown."""
 
     action: str | None
     request_bytes: int | None
-    refers: bool
+    has_references: bool
     is_text: bool
     output_tokens: int | None
     candidates: int
@@ -69,7 +69,7 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
 
 def bound(catalogue: Catalogue, model: str, day: date, requested: RequestedUse) -> Bound:
     """Of a call on that day (UTC)."""
-    whole = requested.request_bytes is not None and not requested.refers
+    whole = requested.request_bytes is not None and not requested.has_references
     prompt = min(MAX_PROMPT_TOKENS, requested.request_bytes or 0) if whole else MAX_PROMPT_TOKENS
     prices = _prices(catalogue, model, day, requested.tiers or ("standard",), is_long=prompt > SHORT_PROMPT)
     output = _output(requested)

@@ -18,7 +18,7 @@ import uuid_utils
 from gatekeeper.gemini.actions import PRICED_ACTIONS, Billing
 from gatekeeper.gemini.meter import NO_METER
 from gatekeeper.gemini.meter_layers import Meter
-from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
+from gatekeeper.gemini.request_parser import EMPTY_BODY, RequestParser
 from gatekeeper.gemini.resource_names import recorded_path
 from gatekeeper.gemini.routes import Route, route
 from gatekeeper.http_fields import Headers
@@ -81,7 +81,7 @@ class ProxyCall:
         )
         self.rate_reservations: tuple[RateReservation, ...] = ()  # until its end
         self.session: Session | None = None  # that an earlier call has begun
-        self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
+        self.request_parser: RequestParser = EMPTY_BODY  # its summary: all that the body has named so far
         self.meter: Meter = NO_METER
         self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
         self.failure: CallFailed | None = None

@@ -16,7 +16,7 @@ import msgspec
 
 from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_UPDATE, VIDEO_ACTIONS, Billing
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
-from gatekeeper.gemini.request_parser import NOTHING_NAMED
+from gatekeeper.gemini.request_parser import EMPTY_BODY
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import read_usage
@@ -60,7 +60,7 @@ class Accounting(msgspec.Struct, kw_only=True):
     response: ResponseSummary
     catalogue: Catalogue
     free_searches: FreeSearches
-    request: RequestSummary = NOTHING_NAMED.summary
+    request: RequestSummary = EMPTY_BODY.summary
     secrets: Iterable[str] = ()
     failure: CallFailed | None = None
     tier: bytes | None = None

@@ -182,7 +182,7 @@ def _bound(call: ProxyCall, request_summary: RequestSummary, body: bytes | None,
         RequestedUse(
             action=row.action,
             request_bytes=size,
-            refers=request_summary.refers or call.head.is_compressed,
+            has_references=request_summary.has_references or call.head.is_compressed,
             is_text=body is not None and not [word for word in MEDIA_WORDS if word in body],
             output_tokens=request_summary.max_output_tokens if request_summary.understood else None,
             candidates=max(1, request_summary.candidate_count or 1),

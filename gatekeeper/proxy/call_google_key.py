@@ -13,7 +13,7 @@ from time import time_ns
 from types import MappingProxyType
 
 from gatekeeper.gemini.actions import METERED_ACTIONS, OPENAI_EMBEDDING, Billing
-from gatekeeper.gemini.quota_errors import exhausted
+from gatekeeper.gemini.quota_errors import exhausted_quotas
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.upstream_error import UpstreamError
@@ -191,11 +191,11 @@ class CallGoogleKey:
     def _note_refusal(self, lease: Lease, error: UpstreamError | None, now: int) -> None:
         why = (error and (error.reason or error.status or error.message)) or "no reason given"
         # With a single key each call that it fails is logged by `finish`.
-        if lease.is_refused(why, now) and len(self._pool) > 1:
+        if lease.note_refusal(why, now) and len(self._pool) > 1:
             log.error("google_key_refused", key=lease.key.label, why=why, remedy=REMEDY)
 
     def _note_quota(self, lease: Lease, error: UpstreamError | None, now: int) -> None:
-        news = lease.is_exhausted(exhausted(error, lease.want.model, now), now)
+        news = lease.note_exhausted(exhausted_quotas(error, lease.want.model, now), now)
         for quota in news if len(self._pool) > 1 else ():
             whose = lease.key.project if quota.whole_project else None
             log.warning(

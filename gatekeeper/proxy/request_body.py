@@ -8,7 +8,7 @@ import trio
 
 from gatekeeper.gemini.actions import INTERACTIONS, PATH_MODEL_ACTIONS
 from gatekeeper.gemini.request_parser import (
-    NOTHING_NAMED,
+    EMPTY_BODY,
     RequestParser,
     may_name_model,
     may_name_more,
@@ -79,7 +79,7 @@ async def check_buffered(call: ProxyCall, body: bytes) -> None:
     if body and is_worth_parsing(call, body):
         await parse_body(call, body)
     admit_body(call)
-    if call.request_parser is not NOTHING_NAMED:
+    if call.request_parser is not EMPTY_BODY:
         unread = UnreadReferences(call)
         unread.feed(body)
         await check_references(call, unread)

@@ -15,7 +15,7 @@ from time import time_ns
 
 from gatekeeper.gemini.meter_layers import Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.usage import growing_usage, read_usage
+from gatekeeper.gemini.usage import read_stream_usage, read_usage
 from gatekeeper.keys.budget_rules import short_of_budget
 from gatekeeper.keys.budgets import Reservation, binding_account, may_be_overdrawn, remaining_pico
 from gatekeeper.keys.cost_history import cost_name
@@ -179,7 +179,7 @@ class SpendWatch:
         raise CutByGateway(short_of_budget(account, needed, now, own=reservation.pico))
 
     def _cost_by(self, summary: ResponseSummary, usage: bytes) -> int:
-        growing = growing_usage(usage) if summary.read_usage is None else None
+        growing = read_stream_usage(usage) if summary.read_usage is None else None
         if growing is None:
             return self._calculated(summary)
         model, catalogue = summary.model_version or self._call.row.model, self._call.context.catalogue

@@ -164,7 +164,7 @@ async def test_each_change_is_in_the_audit_log(keyed) -> None:
 async def test_a_refused_key_is_a_warning_of_readyz(keyed) -> None:
     await keyed.post("/google_key/add", NEW)
     lease = keyed.gateway.google_keys.pool.choose(KeyRequirement(), 0, "second")
-    lease.is_refused("API_KEY_INVALID", 1_000_000)
+    lease.note_refusal("API_KEY_INVALID", 1_000_000)
     ready = await keyed.get("/readyz")
     assert ready["google_keys"] == [{"label": "#1", "state": "ok"}, {"label": "second", "state": "refused"}]
     assert ready["warnings"] == ["Google refuses the Google key second: put a valid one in its place"]

@@ -16,7 +16,7 @@ from rig.recordings import RECORDINGS, recorded_of
 from gatekeeper.gemini.live import REPEATED_NOTE, LiveMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, read_usage
-from gatekeeper.gemini.usage_faults import THOUGHTS_BESIDE_TOTAL, UNREADABLE_NOTE
+from gatekeeper.gemini.usage_faults import THOUGHTS_OUTSIDE_TOTAL, UNREADABLE_NOTE
 from gatekeeper.gemini.usage_total import Usage, add_usages
 from gatekeeper.ledger import call
 
@@ -238,7 +238,7 @@ def test_a_sum_says_what_was_wrong_with_its_turns() -> None:
     meter = fed(*[{**TURN_COMPLETE, "usageMetadata": receipt}] * 500)
     assert len(turns_of(meter.summary) or []) == 1
     assert meter.summary.usage_note
-    assert THOUGHTS_BESIDE_TOTAL in meter.summary.usage_note
+    assert THOUGHTS_OUTSIDE_TOTAL in meter.summary.usage_note
     total = read_usage(meter.summary.usage or b"")
     assert total
     assert (total.output, total.thoughts, total.total) == (500 * 42, 500 * 136, 500 * 564)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rig.cases import cases
 
-from gatekeeper.gemini.quota_errors import SECOND, Exhausted, exhausted, next_pacific_midnight
+from gatekeeper.gemini.quota_errors import SECOND, ExhaustedQuota, exhausted_quotas, next_pacific_midnight
 from gatekeeper.gemini.upstream_error import MAX_QUOTAS, UpstreamError, read_error
 
 NOW = round(datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()) * SECOND
@@ -39,34 +39,38 @@ def after(seconds: float) -> int:
 @cases(
     ("error", "model", "expected"),
     [
-        (None, "m", [Exhausted("quota", after(60), ("m",))]),
-        (None, None, [Exhausted("quota", after(60))]),
-        (said(), "m", [Exhausted("quota", after(60), ("m",))]),
-        (said(retry="7s"), "m", [Exhausted("quota", after(7), ("m",))]),
-        (said((MINUTE, "m"), retry="23.512s"), "m", [Exhausted(MINUTE, after(23.512), ("m",), True)]),
-        (said((MINUTE, "models/m")), "m", [Exhausted(MINUTE, after(60), ("m",), True)]),
-        (said((MINUTE, "m"), retry="0s"), "m-latest", [Exhausted(MINUTE, after(1), ("m", "m-latest"), True)]),
-        (said((MINUTE, "m"), retry="90000s"), "m", [Exhausted(MINUTE, after(600), ("m",), True)]),
+        (None, "m", [ExhaustedQuota("quota", after(60), ("m",))]),
+        (None, None, [ExhaustedQuota("quota", after(60))]),
+        (said(), "m", [ExhaustedQuota("quota", after(60), ("m",))]),
+        (said(retry="7s"), "m", [ExhaustedQuota("quota", after(7), ("m",))]),
+        (said((MINUTE, "m"), retry="23.512s"), "m", [ExhaustedQuota(MINUTE, after(23.512), ("m",), True)]),
+        (said((MINUTE, "models/m")), "m", [ExhaustedQuota(MINUTE, after(60), ("m",), True)]),
+        (
+            said((MINUTE, "m"), retry="0s"),
+            "m-latest",
+            [ExhaustedQuota(MINUTE, after(1), ("m", "m-latest"), True)],
+        ),
+        (said((MINUTE, "m"), retry="90000s"), "m", [ExhaustedQuota(MINUTE, after(600), ("m",), True)]),
         # The delay of a daily quota is told by the calendar, whatever RetryInfo says.
-        (said((DAY, "m"), retry="20s"), "m", [Exhausted(DAY, MIDNIGHT, ("m",), True)]),
-        (said((TOKENS, None)), "m", [Exhausted(TOKENS, after(60), ("m",))]),
-        (said((SHARED, None)), "m", [Exhausted(SHARED, MIDNIGHT, (), True)]),
+        (said((DAY, "m"), retry="20s"), "m", [ExhaustedQuota(DAY, MIDNIGHT, ("m",), True)]),
+        (said((TOKENS, None)), "m", [ExhaustedQuota(TOKENS, after(60), ("m",))]),
+        (said((SHARED, None)), "m", [ExhaustedQuota(SHARED, MIDNIGHT, (), True)]),
         (
             said((DAY, "m"), (TOKENS, "m"), retry="5s"),
             "m",
-            [Exhausted(DAY, MIDNIGHT, ("m",), True), Exhausted(TOKENS, after(5), ("m",))],
+            [ExhaustedQuota(DAY, MIDNIGHT, ("m",), True), ExhaustedQuota(TOKENS, after(5), ("m",))],
         ),
         (
             said(message="Your project has exceeded its monthly spending cap."),
             "m",
-            [Exhausted("spend cap", after(3600), (), True)],
+            [ExhaustedQuota("spend cap", after(3600), (), True)],
         ),
     ],
 )
 def test_a_429_says_which_quota_is_used_up(
-    error: UpstreamError | None, model: str | None, expected: list[Exhausted]
+    error: UpstreamError | None, model: str | None, expected: list[ExhaustedQuota]
 ) -> None:
-    assert exhausted(error, model, NOW) == expected
+    assert exhausted_quotas(error, model, NOW) == expected
 
 
 @cases(

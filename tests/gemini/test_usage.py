@@ -16,7 +16,7 @@ from rig.cases import cases
 
 from gatekeeper.gemini.json_values import MAX_TOKEN_COUNT, read_count
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, PROMPT_UNDER_REPORTED, read_usage
-from gatekeeper.gemini.usage_faults import MAX_SHOWN, THOUGHTS_BESIDE_TOTAL, THOUGHTS_IN_OUTPUT
+from gatekeeper.gemini.usage_faults import MAX_SHOWN, THOUGHTS_IN_OUTPUT, THOUGHTS_OUTSIDE_TOTAL
 from gatekeeper.gemini.usage_total import Usage, encode_usage
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
@@ -272,7 +272,7 @@ def test_a_modality_of_no_known_number_is_unspecified(number: object) -> None:
 def test_what_is_wrong_with_the_reported_counts_is_noted() -> None:
     # A receipt of gemini-3.8-live
     live = usage_of(promptTokenCount=522, responseTokenCount=42, totalTokenCount=564, thoughtsTokenCount=136)
-    assert (counts(live), live.note) == ((522, None, 42, 136, None, 564), THOUGHTS_BESIDE_TOTAL)
+    assert (counts(live), live.note) == ((522, None, 42, 136, None, 564), THOUGHTS_OUTSIDE_TOTAL)
     # A follow-up by previous_interaction_id
     follow_up = usage_of(total_input_tokens=11, raw_prompt_token=24_750)
     assert (follow_up.prompt, follow_up.note) == (11, PROMPT_UNDER_REPORTED)
@@ -282,7 +282,7 @@ def test_what_is_wrong_with_the_reported_counts_is_noted() -> None:
     for more in ({}, {"promptTokenCount": 7}, {"toolUsePromptTokenCount": 7}):
         total = 42 + sum(more.values())
         turn = usage_of(responseTokenCount=42, thoughtsTokenCount=5, totalTokenCount=total, **more)
-        assert (turn.beside_total, turn.note) == (5, THOUGHTS_BESIDE_TOTAL)
+        assert (turn.outside_total, turn.note) == (5, THOUGHTS_OUTSIDE_TOTAL)
     # What every prompt is wrapped in, and what a search has found
     assert usage_of(total_input_tokens=12, raw_prompt_token=33).note is None
     counted = [{"type": "google_search", "count": 1}]

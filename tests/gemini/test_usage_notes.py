@@ -15,7 +15,7 @@ from gatekeeper.gemini.usage import (
     USUAL_OVERHEAD,
     read_usage,
 )
-from gatekeeper.gemini.usage_faults import THOUGHTS_BESIDE_TOTAL
+from gatekeeper.gemini.usage_faults import THOUGHTS_OUTSIDE_TOTAL
 from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 
 
@@ -172,10 +172,14 @@ def test_a_sum_whose_totals_leave_thoughts_out_is_written_as_one_that_does(more:
     turn = read({**LEFT_OUT, **more, "totalTokenCount": 42 + sum(more.values())})
     total = add_usages([turn, turn])
     assert total
-    assert (total.total, total.beside_total, total.note) == (2 * (turn.total or 0), 10, THOUGHTS_BESIDE_TOTAL)
+    assert (total.total, total.outside_total, total.note) == (
+        2 * (turn.total or 0),
+        10,
+        THOUGHTS_OUTSIDE_TOTAL,
+    )
     again = read_usage(encode_usage(total))
     assert again
-    assert (again.total, again.beside_total, again.note) == (total.total, 10, THOUGHTS_BESIDE_TOTAL)
+    assert (again.total, again.outside_total, again.note) == (total.total, 10, THOUGHTS_OUTSIDE_TOTAL)
 
 
 def test_a_total_that_the_counts_do_not_make_up_proves_no_zeros() -> None:
@@ -187,4 +191,4 @@ def test_a_total_that_the_counts_do_not_make_up_proves_no_zeros() -> None:
 
 def test_a_total_of_0_leaves_out_all_that_was_counted() -> None:
     found = read({"total_input_tokens": 5, "total_output_tokens": 3, "total_tokens": 0})
-    assert (found.total, found.beside_total) == (0, 8)
+    assert (found.total, found.outside_total) == (0, 8)

@@ -40,7 +40,7 @@ def usages(draw: st.DrawFn) -> Usage:
     # Only a total that is otherwise in order can leave something out.
     if total is not None and total >= read:
         beside = draw(BESIDE)
-    return Usage(prompt=prompt, total=total, beside_total=beside, **counts)
+    return Usage(prompt=prompt, total=total, outside_total=beside, **counts)
 
 
 def billed(usage: Usage | None) -> int:

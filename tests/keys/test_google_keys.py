@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from gatekeeper.gemini.quota_errors import Exhausted
+from gatekeeper.gemini.quota_errors import ExhaustedQuota
 from gatekeeper.google_key import GoogleKey
 from gatekeeper.keys.cool_downs import FORGET_AFTER_MICROS, RAMP_UP_LIMIT, KeyRequirement
 from gatekeeper.keys.google_key_health import MINUTE, LastMinute
@@ -35,15 +35,15 @@ def taken(keys: GoogleKeys, want: KeyRequirement = MODEL, now: int = NOW) -> str
     return lease.key.label
 
 
-def out_of_quota(keys: GoogleKeys, label: str, *quotas: Exhausted, now: int = NOW) -> None:
+def out_of_quota(keys: GoogleKeys, label: str, *quotas: ExhaustedQuota, now: int = NOW) -> None:
     lease = keys.choose(MODEL, now, label)
     assert lease is not None
-    lease.is_exhausted(quotas, now)
+    lease.note_exhausted(quotas, now)
     lease.finish(now)
 
 
-def minute(*models: str, whole_project: bool = False, seconds: int = 60, now: int = NOW) -> Exhausted:
-    return Exhausted("PerMinute", now + seconds * SECOND, models, whole_project)
+def minute(*models: str, whole_project: bool = False, seconds: int = 60, now: int = NOW) -> ExhaustedQuota:
+    return ExhaustedQuota("PerMinute", now + seconds * SECOND, models, whole_project)
 
 
 def test_calls_one_after_another_take_turns() -> None:
@@ -128,7 +128,7 @@ def test_a_quota_of_another_method_leaves_the_models_alone() -> None:
     upload = KeyRequirement(action="files.upload")
     lease = keys.choose(upload, NOW, "a")
     assert lease is not None
-    lease.is_exhausted([minute()], NOW)
+    lease.note_exhausted([minute()], NOW)
     lease.finish(NOW)
     assert {taken(keys) for _ in range(2)} == {"a", "b"}
     assert {taken(keys, upload) for _ in range(3)} == {"b"}
@@ -138,13 +138,13 @@ def test_only_news_are_told() -> None:
     keys = pool(key("a"), key("b"))
     lease = keys.choose(MODEL, NOW, "a")
     assert lease is not None
-    assert lease.is_exhausted([minute("m", "n")], NOW) == [minute("m", "n")]
-    assert lease.is_exhausted([minute("m")], NOW + 1) == []
-    assert lease.is_exhausted([minute("o")], NOW + 1) == [minute("o")]
-    assert lease.is_refused("it is leaked", NOW)
-    assert not lease.is_refused("it is leaked", NOW)
+    assert lease.note_exhausted([minute("m", "n")], NOW) == [minute("m", "n")]
+    assert lease.note_exhausted([minute("m")], NOW + 1) == []
+    assert lease.note_exhausted([minute("o")], NOW + 1) == [minute("o")]
+    assert lease.note_refusal("it is leaked", NOW)
+    assert not lease.note_refusal("it is leaked", NOW)
     lease.finish(NOW)
-    assert not lease.is_refused("it is leaked", NOW)
+    assert not lease.note_refusal("it is leaked", NOW)
 
 
 def test_a_key_comes_back_slowly() -> None:
@@ -174,7 +174,7 @@ def test_a_probe_that_fails_begins_again_and_one_that_tells_nothing_is_followed_
     probe = keys.choose(MODEL, back)
     assert probe is not None
     assert probe.key.label == "a"
-    probe.is_exhausted([minute("m", now=back)], back)
+    probe.note_exhausted([minute("m", now=back)], back)
     probe.finish(back)
     assert [taken(keys, now=back) for _ in range(3)] == ["b"] * 3
     assert "a" in [taken(keys, now=back + 60 * SECOND) for _ in range(9)]
@@ -215,7 +215,7 @@ def test_a_refused_key_is_out_until_it_is_accepted() -> None:
     keys = pool(key("a"), key("b"))
     lease = keys.choose(MODEL, NOW, "a")
     assert lease is not None
-    lease.is_refused("API key not valid", NOW)
+    lease.note_refusal("API key not valid", NOW)
     lease.finish(NOW)
     assert [taken(keys, now=NOW + 9**16) for _ in range(3)] == ["b"] * 3
     assert keys.health(NOW)[0].state == "refused"
@@ -237,7 +237,7 @@ def test_a_single_key_is_always_asked() -> None:
     assert keys.all_out(NOW)
     lease = keys.choose(MODEL, NOW)
     assert lease is not None
-    lease.is_refused("leaked", NOW)
+    lease.note_refusal("leaked", NOW)
     lease.finish(NOW)
     assert taken(keys) == "a"
 
@@ -246,7 +246,7 @@ def test_where_none_is_healthy_the_one_that_is_back_first_is_asked() -> None:
     keys = pool(key("a"), key("b"), key("c"))
     lease = keys.choose(MODEL, NOW, "c")
     assert lease is not None
-    lease.is_refused("leaked", NOW)
+    lease.note_refusal("leaked", NOW)
     out_of_quota(keys, "a", minute("m", seconds=90))
     out_of_quota(keys, "b", minute("m", seconds=50))
     assert [taken(keys) for _ in range(3)] == ["b"] * 3
@@ -338,7 +338,7 @@ def test_a_cool_down_that_begins_while_the_clock_is_ahead_ends_when_it_is_set_ri
     # It is news again if Google says so at the right time.
     lease = keys.choose(MODEL, NOW, "a")
     assert lease is not None
-    assert lease.is_exhausted([minute()], NOW)
+    assert lease.note_exhausted([minute()], NOW)
     assert [each.state for each in keys.health(NOW + SECOND)] == ["cooling", "returning"]
 
 
@@ -414,7 +414,7 @@ class Pool(RuleBasedStateMachine):
     )
     def exhaust(self, lease: Lease | None, models: tuple[str, ...], whole: bool, seconds: int) -> None:
         if lease:
-            lease.is_exhausted([Exhausted("Q", self.now + seconds * SECOND, models, whole)], self.now)
+            lease.note_exhausted([ExhaustedQuota("Q", self.now + seconds * SECOND, models, whole)], self.now)
             if lease.key.label in [pooled.key.label for pooled in self.keys]:
                 assert lease.key.label not in self.healthy(
                     lease.want._replace(model=(models or ("m",))[0])
@@ -428,7 +428,7 @@ class Pool(RuleBasedStateMachine):
     @rule(lease=leases)
     def refuse(self, lease: Lease | None) -> None:
         if lease and lease.pooled:
-            lease.is_refused("no", self.now)
+            lease.note_refusal("no", self.now)
             assert lease.key.label not in self.healthy(lease.want) or self.keys.find(lease.key.label) is not (
                 lease.pooled
             )

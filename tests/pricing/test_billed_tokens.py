@@ -93,7 +93,7 @@ def test_output_without_details_is_what_the_model_puts_out() -> None:
 
 
 def test_what_the_total_leaves_out_is_output_too() -> None:
-    assert billed_output_tokens(Usage(prompt=5, output=2, thoughts=3, total=7, beside_total=3)) == 5
+    assert billed_output_tokens(Usage(prompt=5, output=2, thoughts=3, total=7, outside_total=3)) == 5
 
 
 def test_an_embedding_needs_its_prompt_count() -> None:

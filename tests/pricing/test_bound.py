@@ -30,7 +30,7 @@ FLASH_TEXT, FLASH_OUTPUT = 300_000, 2_500_000
 
 def asked(action: str | None = "generateContent", size: int | None = 1000, **more: Any) -> RequestedUse:
     given: dict[str, Any] = {
-        "refers": False,
+        "has_references": False,
         "is_text": True,
         "output_tokens": 100,
         "candidates": 1,
@@ -79,7 +79,7 @@ def test_what_makes_a_request_dearer(more: dict[str, Any], pico: int, is_firm: b
     assert (found.pico - of().pico, found.is_firm) == (pico, is_firm)
 
 
-@pytest.mark.parametrize("more", [{"refers": True}, {"size": None}])
+@pytest.mark.parametrize("more", [{"has_references": True}, {"size": None}])
 def test_what_is_not_in_the_request_may_fill_the_context(more: dict[str, Any]) -> None:
     found = of(**more)
     prices = highest_prices(CATALOGUE, "gemini-2.5-flash", DAY)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.examples import examples
 
-from gatekeeper.gemini.usage import growing_usage, read_usage
+from gatekeeper.gemini.usage import read_stream_usage, read_usage
 from gatekeeper.pricing.stream_cost import StreamCost
 from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.startup import load_catalogue
@@ -65,7 +65,7 @@ def usages(draw: st.DrawFn) -> list[bytes]:
 def test_each_event_costs_what_its_usage_costs(model: str, action: str, events: list[bytes]) -> None:
     stream = StreamCost()
     for usage in events:
-        if (found := growing_usage(usage)) is not None:
+        if (found := read_stream_usage(usage)) is not None:
             at = stream.at(found.output, found.rest, lambda usage=usage: calculated(model, action, usage))
             assert at == calculated(model, action, usage)
 

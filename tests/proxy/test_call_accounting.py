@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from gatekeeper.gemini.request_parser import NOTHING_NAMED
+from gatekeeper.gemini.request_parser import EMPTY_BODY
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.requested_settings import RequestedMedia
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -63,7 +63,7 @@ def settled(
     model: str | None = FLASH,
     action: str = "generateContent",
     chargeable_pico: int | None = None,
-    request_summary: RequestSummary = NOTHING_NAMED.summary,
+    request_summary: RequestSummary = EMPTY_BODY.summary,
 ) -> CallRecord:
     call = CallRecord(
         id="1", started_at=DAY, method="POST", path="/", action=action, model=model, status=status
@@ -172,7 +172,7 @@ def test_what_it_cost(catalogue: Catalogue, said: dict[str, object], cost: int |
 
 
 MEDIA = {
-    "pictures that were made": ("predict", 200, reading(pictures=3), {"image_each": 3}, 3 * 40 * 10**9),
+    "pictures that were made": ("predict", 200, reading(images=3), {"image_each": 3}, 3 * 40 * 10**9),
     "as many as were asked for": ("predict", 200, reading(), {"image_each": 2}, 2 * 40 * 10**9),
     "none": ("predict", 400, reading(error=ERROR), None, 0),
     "a video under way": ("predictLongRunning", 200, reading(), {"output_video_second_720p": 16}, None),

@@ -1,4 +1,4 @@
-"""growing_usage: which usages report nothing but a growing output, and what else they report."""
+"""read_stream_usage: which usages report nothing but a growing output, and what else they report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 from rig.cases import cases
 
-from gatekeeper.gemini.usage import MAX_USAGE_BYTES, growing_usage
+from gatekeeper.gemini.usage import MAX_USAGE_BYTES, read_stream_usage
 
 PLAIN = {"promptTokenCount": 1000, "candidatesTokenCount": 20, "totalTokenCount": 1020}
 THINKING = {**PLAIN, "thoughtsTokenCount": 5, "totalTokenCount": 1025}
@@ -40,7 +40,7 @@ def encoded(**members: object) -> bytes:
     ],
 )
 def test_the_output_of_a_usage_that_reports_only_that(usage: bytes, output: int | None) -> None:
-    found = growing_usage(usage)
+    found = read_stream_usage(usage)
     assert (found and found.output) == output
 
 
@@ -61,7 +61,7 @@ def test_the_output_of_a_usage_that_reports_only_that(usage: bytes, output: int 
     ],
 )
 def test_whether_all_else_is_the_same(other: dict[str, object], is_same: bool) -> None:
-    one, another = growing_usage(encoded(**THINKING)), growing_usage(encoded(**other))
+    one, another = read_stream_usage(encoded(**THINKING)), read_stream_usage(encoded(**other))
     assert one is not None
     assert another is not None
     assert (one.rest == another.rest) is is_same
@@ -69,6 +69,6 @@ def test_whether_all_else_is_the_same(other: dict[str, object], is_same: bool) -
 
 @cases(("usage", "thoughts"), [(PLAIN, None), (THINKING, 1)])
 def test_the_rest_tells_whether_there_were_thoughts(usage: dict[str, object], thoughts: int | None) -> None:
-    found = growing_usage(encoded(**usage))
+    found = read_stream_usage(encoded(**usage))
     assert found is not None
     assert found.rest.thoughts_token_count == thoughts
