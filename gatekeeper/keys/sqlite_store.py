@@ -213,14 +213,18 @@ def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None
         "UPDATE keys SET spend_pico = ?, estimated_pico = ?, window_start = ?, budget_reset_at = ?, "
         "last_used_at = ? WHERE token_id = ?",
         (
-            # As digits: a sum may outgrow SQLite's 64 bits.
-            str((int(spend) if kept else 0) + delta.spend_pico),
-            str((int(estimated) if kept else 0) + delta.estimated_pico),
+            _digits(spend, delta.spend_pico, kept),
+            _digits(estimated, delta.estimated_pico, kept),
             *delta.window,
             _latest(used_at, delta.last_used_at),
             token_id,
         ),
     )
+
+
+def _digits(before: str, more: int, kept: bool) -> str:
+    """The sum as digits, because it may outgrow SQLite's 64 bits; never below 0, as in memory."""
+    return str(max(0, (int(before) if kept else 0) + more))
 
 
 def _latest(*times: int | None) -> int | None:
@@ -260,8 +264,8 @@ def _add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendD
         "window_start = excluded.window_start, budget_reset_at = excluded.budget_reset_at",
         (
             *account,
-            str((int(spend) if kept else 0) + delta.spend_pico),
-            str((int(estimated) if kept else 0) + delta.estimated_pico),
+            _digits(spend, delta.spend_pico, kept),
+            _digits(estimated, delta.estimated_pico, kept),
             *delta.window,
         ),
     )

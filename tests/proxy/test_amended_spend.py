@@ -15,6 +15,7 @@ from rig.examples import examples
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.journal_consumer import KeyStoreProjection, SqliteFreeSearchStore, charge_of, correction
+from gatekeeper.keys.limits import Limits
 from gatekeeper.keys.long_decodes import LongDecodes, SqliteContinuationStore
 from gatekeeper.keys.owners import Owners, SqliteOwnerStore
 from gatekeeper.keys.pending_charges import PendingCharges, SqlitePendingStore
@@ -36,6 +37,37 @@ def test_what_an_amendment_changes() -> None:
         AccountCharge("k", 7, 1005),
     )
     assert correction(Amendment(call=replace(call, key_id=None))) == ()
+
+
+async def test_a_budget_that_is_younger_than_a_call_gains_nothing_by_its_amendment(tmp_path: Path) -> None:
+    store = SqliteKeyStore(tmp_path / "keys.sqlite")
+    registry, journal = KeyRegistry(store), Journal(tmp_path)
+    _, state = await registry.create(KeyFields({}), now=SECOND, by="test")
+    call = CallRecord(
+        id="1", started_at=2 * SECOND, method="POST", path="/", key_id=state.record.token_id, charged_pico=900
+    )
+    journal.end(call)
+    follower = await opened(registry, store)
+    await consume_all(journal, follower)
+
+    registry = KeyRegistry(store, gateway=Limits(max_budget_pico=100))
+    follower = await opened(registry, store)
+    follower.replaying = False
+    known = replace(call, charged_pico=None, cost_pico=70)
+    amendment = Amendment(call=known, charged_before=900, estimated_before=True)
+    journal.amend(amendment)
+    registry.replay(correction(amendment))
+    account = present(registry.accounts.gateway)
+    assert (account.spend_pico, account.estimated_pico) == (70, 0)
+    assert present(registry.by_id(state.record.token_id)).spend_pico == 70
+    await consume_all(journal, follower)
+
+    again = KeyRegistry(store, gateway=Limits(max_budget_pico=100))
+    await opened(again, store)
+    assert present(again.accounts.gateway).spend_pico >= 0
+    assert present(again.by_id(state.record.token_id)).spend_pico == 70
+    journal.close()
+    store.close()
 
 
 STEPS = st.lists(
