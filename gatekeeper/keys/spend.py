@@ -115,8 +115,8 @@ def replay(
 
 def _count(account: Account, cost_pico: int, at: int, estimated: bool, is_use: bool) -> None:
     if at >= account.window_start:
-        # An amendment may take back what the account was never charged, of a call older than its budget: below
-        # 0 it would let calls pass beyond that.
+        # An amendment may take back what the account was never charged, of a call older than its budget.
+        # Below 0 it would let calls pass beyond that.
         account.spend_pico = max(0, account.spend_pico + cost_pico)
         if estimated:
             account.estimated_pico = max(0, account.estimated_pico + cost_pico)
