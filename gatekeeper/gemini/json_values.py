@@ -48,12 +48,12 @@ def _whole_number(value: object) -> int | None:
 
 
 def read_tier(value: object) -> str | None:
-    """The service tier in lower case; None for "unspecified"; an enum number (`enum-encoding=int`) is
-    kept."""
+    """The service tier in lower case; None for "unspecified" and OpenAI's names for the default; an enum
+    number (`enum-encoding=int`) is kept."""
     if value is None:
         return None
     name = str(value).lower() if isinstance(value, str | int) else ""
-    return None if name in {"", "unspecified"} else name
+    return None if name in {"", "unspecified", "default", "auto"} else name
 
 
 def read_details(value: object, count_name: str = "tokenCount") -> Details:

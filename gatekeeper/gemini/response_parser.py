@@ -15,7 +15,7 @@ import msgspec
 
 from gatekeeper.gemini.continuation import Continuations
 from gatekeeper.gemini.grounding import Searches
-from gatekeeper.gemini.json_values import as_object, as_text
+from gatekeeper.gemini.json_values import as_object, as_text, read_tier
 from gatekeeper.gemini.resource_names import other_resources, resource_in_document
 from gatekeeper.gemini.response_document import (
     Candidate,
@@ -195,8 +195,8 @@ class ResponseParser:
             self.model_version = model.removeprefix("models/")
         if self._collection == INTERACTIONS:
             self.finish_reason = as_text(about.status) or self.finish_reason
-            if tier := as_text(about.service_tier):
-                self.service_tier = tier.lower()
+        if self._collection == INTERACTIONS or response.choices is not None:
+            self.service_tier = read_tier(as_text(about.service_tier)) or self.service_tier
 
     def _read_error(self, response: ResponseDocument) -> None:
         error = as_object(response.error)

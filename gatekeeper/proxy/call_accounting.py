@@ -16,6 +16,7 @@ import msgspec
 
 from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_UPDATE, VIDEO_ACTIONS, Billing
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
+from gatekeeper.gemini.json_values import read_tier
 from gatekeeper.gemini.request_parser import EMPTY_BODY
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.routes import Route
@@ -81,7 +82,7 @@ class Accounting(msgspec.Struct, kw_only=True):
         call.service_tier = (
             (usage.service_tier if usage else None)
             or response.service_tier
-            or (self.tier.decode("latin-1").lower() if self.tier else None)
+            or (read_tier(self.tier.decode("latin-1")) if self.tier else None)
         )
         failed = self._has_failed(call)
         call.billed_units = self._units(call, failed=failed) or None

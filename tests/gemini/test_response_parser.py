@@ -58,6 +58,24 @@ def test_an_interaction_reports_its_last_total(
     assert (summary.model_version, summary.resource) == ("gemini-3.8-pro", "interactions/v1_x")
 
 
+CHUNK = {"object": "chat.completion.chunk", "model": "gemini-3.8-pro", "choices": [{"index": 0}]}
+
+
+@cases(
+    ("told", "tier"),
+    [
+        (["flex"], "flex"), (["PRIORITY"], "priority"), (["standard"], "standard"), (["flex", None], "flex"),
+        ([None], None), (["default"], None), (["auto"], None), (["unspecified"], None), ([7], None),
+    ],
+)  # fmt: skip
+def test_an_openai_style_response_tells_its_tier(told: list[Any], tier: str | None) -> None:
+    assert parsed(*({**CHUNK, "service_tier": each} for each in told)).service_tier == tier
+    last = {**CHUNK, "choices": [], "service_tier": told[0], "usage": {"total_tokens": 7}}
+    assert parsed(CHUNK, last).service_tier == tier
+    interaction = {**BEGUN, "service_tier": told[0]}
+    assert parsed(interaction, collection="interactions").service_tier == tier
+
+
 def test_an_interaction_s_error_event_is_the_call_s() -> None:
     error = {
         "event_type": "error",
