@@ -1,10 +1,10 @@
-"""Google's free allowance of searches: so many of a Google project are free each day or month.
+"""Google's free allowance of searches per Google project and day or month.
 
 Paid tier, pricing page, "Grounding": with Google Search 1,500 requests a day (Gemini 2.5 Flash and Flash-Lite
 together, 2.5 Pro by itself), and 5,000 queries a month for all of Gemini 3 and later together; with Google
 Maps 1,500 requests a day for Flash, 10,000 for Pro, and 5,000 queries a month. No response says what is left,
-so the gateway counts what it has taken itself, for each Google project; what others use of one is not known
-here. Days and months are taken in UTC: Google does not name its zone.
+so the gateway counts its own use for each Google project; other users of the project are unknown to it. Days
+and months are in UTC, because Google does not document the time zone.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from gatekeeper.pricing.price_components import MAPS_QUERY, SEARCH_QUERY
 
 
 class Allowance(NamedTuple):
-    """`limit` searches each day, or each month; models of the same `pool` share it."""
+    """`limit` searches per day, or per month if `monthly`; models of the same `pool` share it."""
 
     pool: str
     limit: int
     monthly: bool = False
 
     def period(self, day: date) -> date:
-        """The first day of the period that a day is in."""
+        """The first day of the period that contains `day`."""
         return day.replace(day=1) if self.monthly else day
 
 
-# `gemini-pro` is the alias of 1.0, and Robotics-ER 1.x pays by request, as 2.5 does.
+# `gemini-pro` is an alias of 1.0, and Robotics-ER 1.x is charged by request, like 2.5.
 _LATER = re.compile(r"gemini-(?!1\.|2\.|pro\Z|robotics-er-1\.)")
-# By the kind of search, and by model: Gemini 2.5 and older is charged by request, the later ones by query.
+# By kind of search and by model: Gemini 2.5 and older are charged by request, later models by query.
 ALLOWANCES: dict[str, tuple[tuple[re.Pattern[str], Allowance], ...]] = {
     SEARCH_QUERY: (
         (re.compile(r"gemini-2\.5-flash"), Allowance("search, Gemini 2.5 Flash", 1_500)),
@@ -47,13 +47,13 @@ ALLOWANCES: dict[str, tuple[tuple[re.Pattern[str], Allowance], ...]] = {
 
 
 def allowance_of(model: str, kind: str) -> Allowance | None:
-    """The allowance for a model's searches of a kind (`grounding_search_query`, `grounding_maps_query`); None
+    """The allowance of a model for a kind of search (`grounding_search_query`, `grounding_maps_query`); None
     if it has none."""
     return next((free for names, free in ALLOWANCES[kind] if names.match(model)), None)
 
 
 class Period(NamedTuple):
-    """One project's use of one pool, in the period that begins on that day."""
+    """A period of a pool's allowance in a project, by its first day."""
 
     project: str
     pool: str
@@ -61,7 +61,7 @@ class Period(NamedTuple):
 
 
 def period_of(project: str, model: str, kind: str, day: date) -> Period | None:
-    """What a search of a model counts to on that day; None if it has no allowance."""
+    """The period that a search by a model on that day counts towards; None if it has no allowance."""
     allowance = allowance_of(model, kind)
     return Period(project, allowance.pool, allowance.period(day)) if allowance else None
 
@@ -71,8 +71,8 @@ def own_project(label: str | None) -> str:
 
 
 class FreeSearches:
-    """How much each project has taken of its allowances. `used` may hold what was counted before;
-    `project_of` tells the project of a Google key by its label."""
+    """Counts how much of its allowances each project has used. `used` has the stored counts; `project_of`
+    returns the project of a Google key, by its label."""
 
     def __init__(
         self, used: dict[Period, int] | None = None, project_of: Callable[[str | None], str] | None = None
@@ -81,8 +81,8 @@ class FreeSearches:
         self._project_of = project_of or own_project
 
     def take(self, google_key: str | None, model: str, kind: str, searches: int, day: date) -> int:
-        """Takes as many of the searches as are left of the allowance of the key's project; returns how many
-        those are."""
+        """Takes searches from the allowance of the key's project, as far as it has any left; returns how many
+        were taken, which are free."""
         allowance = allowance_of(model, kind)
         if allowance is None:
             return 0

@@ -1,15 +1,16 @@
-"""What a batch costs: the sum of its responses, each priced by itself, because the context threshold counts
-for each prompt. Pure.
+"""The cost of a batch: the sum of its responses, each priced separately, because the context threshold
+applies to each prompt. Pure.
 
-The `usage` of a batch's row is a list of a few sums, so that it can be priced again: one usage object for
-each model and price band, in the spelling of `encode_usage`, with four members more:
+The `usage` in the row of a batch is a list of a few sums, so that it can be repriced: one usage object for
+each model and price band, in the format of `encode_usage`, with four more members:
 
-- `responses`: of how many responses it is the sum;
-- `model`: which was priced;
-- `largestPromptTokenCount`: the largest prompt among them, which decides on the price band of all;
-- `billedUnits`: what is billed beside tokens, as charged: searches of each request, and what of them is free.
+- `responses`: the number of responses in the sum;
+- `model`: the model that was priced;
+- `largestPromptTokenCount`: the largest prompt among them, which determines the price band of all;
+- `billedUnits`: the billed units other than tokens, as charged: searches, and how many of them are free.
 
-Each usage is written out as it is charged before it is added, so that a sum costs what its parts do.
+Each usage is normalized to what is charged before it is added, so that the price of a sum is the sum of the
+prices.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ TOO_MANY_GROUPS = f"its responses have more than {MAX_GROUPS} models and price b
 
 
 TakeFree = Callable[[str, str, int], int]
-"""Takes searches of a model, of a kind, from the free allowance; returns how many of them are free."""
+"""A function of model, kind and number of searches that takes them from the free allowance; returns how many
+are free."""
 
 
 class BatchCost:
-    """`cost_pico` is None as long as the cost of one response is unknown; `notes` say why."""
+    """Sums the cost of a batch. `cost_pico` is None if the cost of a response is unknown; `notes` say why."""
 
     def __init__(self, catalogue: Catalogue, *, model: str | None, action: str | None, at: datetime) -> None:
-        """`model` is the batch's, if it has one; `at` an aware time, when the batch was created."""
+        """`model` is that of the batch, None if unknown; `at` (an aware time) is when the batch was
+        created."""
         self._catalogue = catalogue
         self._model = model
         self._action = action
@@ -60,7 +63,7 @@ class BatchCost:
         self.responses += 1
         usage = read_usage(response.usage) if response.usage else None
         model = response.model_version or self._model
-        # Priced again, the sums would be a part of the cost only.
+        # Without this response, repricing the sums would give only a part of the cost.
         self._left_out = self._left_out or model is None or usage is None
         if model is None:
             self._is_unknown("a response names no model")
@@ -91,7 +94,7 @@ class BatchCost:
         prompt = usage.prompt or 0
         found = self._catalogue.find(model)
         tariff = found.tariff(BATCH, self._at.astimezone(UTC).date(), prompt) if found else None
-        # By price band, too: a sum over several would be priced by the largest prompt in it.
+        # By price band, too: a sum over several bands would be priced at that of its largest prompt.
         key = model, tariff.above if tariff else -1
         group = self._groups.get(key)
         if group is None:
@@ -102,8 +105,8 @@ class BatchCost:
         group.add(_for_a_sum(usage, tariff), prompt, _charged(units, tariff))
 
     def take_free_searches(self, take: TakeFree) -> dict[str, int]:
-        """Takes off the cost what is free of all searches, and returns how many those are, by unit. To be
-        called once, when all responses were added."""
+        """Deducts the free searches from the cost; returns how many they are, by unit. Call it once, after
+        all responses were added."""
         taken: dict[str, int] = {}
         for (model, _), group in self._groups.items():
             for kind, search in SEARCH_KINDS.items():
@@ -116,20 +119,20 @@ class BatchCost:
 
     @property
     def model(self) -> str | None:
-        """The model that served, if it was one for all."""
+        """The model of all responses; None if they have several."""
         models = {model for model, _ in self._groups}
         return models.pop() if len(models) == 1 else None
 
     @property
     def usage(self) -> bytes | None:
-        """For the row's column; None without any."""
+        """The sums as JSON for the row's column; None if there are none."""
         if not self._groups or self._too_many:
             return None
         return msgspec.json.encode([group.element(model) for (model, _), group in self._groups.items()])
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be known of the cost and of the sums."""
+        """Notes on the cost and the sums."""
         notes = dict(self._notes)
         if self._left_out:
             notes[SUMS_INCOMPLETE] = None
@@ -161,16 +164,16 @@ class _Group:
             self._units[component] = None if quantity is None or before is None else before + quantity
 
     def searches(self, kind: str) -> int | None:
-        """How many are charged of a kind; None without a price, or if that is not known."""
+        """How many searches of a kind are charged; None if they have no price, or the number is unknown."""
         component = self._charged_as(kind)
-        # Searches that cost nothing must not use the allowance up.
+        # Searches without a price must not use up the allowance.
         return self._units.get(component) if self._prices.get(component) else None
 
     def take_free(self, kind: str, searches: int, free: int) -> int:
-        """Notes how many searches of a kind are free, and returns the price of one, in pico-dollars."""
+        """Records how many searches of a kind are free; returns the price of one, in pico-dollars."""
         component = self._charged_as(kind)
         if component != kind:
-            # Those that are charged once a request are not counted against the free ones again.
+            # Free searches are no longer counted as charged ones.
             self._units[component] = searches - free
         self._units[SEARCH_KINDS[kind].free] = free
         return self._prices[component]
@@ -180,7 +183,7 @@ class _Group:
         return request if request in self._units else kind
 
     def element(self, model: str) -> msgspec.Raw:
-        """As an object of the row's `usage`."""
+        """The sum as an object of the row's `usage`."""
         members: dict[str, object] = {
             "responses": self._responses,
             "model": model,
@@ -189,12 +192,13 @@ class _Group:
         if self._units:
             members["billedUnits"] = self._units
         counts = encode_usage(self._usage) if self._usage else b"{}"
-        # Two objects become one: `encode_usage` alone knows the spelling that `read_usage` takes.
+        # Joins two JSON objects: only `encode_usage` knows the format that `read_usage` accepts.
         return msgspec.Raw(msgspec.json.encode(members)[:-1] + b"," + counts[1:])
 
 
 def _for_a_sum(usage: Usage, tariff: Tariff | None) -> Usage:
-    """The usage so that the price of a sum is the sum of the prices, where it has one."""
+    """The usage, normalized so that the price of a sum is the sum of the prices; unchanged if it has no
+    price."""
     try:
         return written_out(usage, tariff.prices) if tariff else usage
     except UnpricedError:
@@ -202,7 +206,7 @@ def _for_a_sum(usage: Usage, tariff: Tariff | None) -> Usage:
 
 
 def _charged(units: Mapping[str, int | None], tariff: Tariff | None) -> dict[str, int | None]:
-    """One request's units as they are charged: searches of older models once a request."""
+    """The units of one request as charged: for older models one search per request."""
     if tariff is None:
         return dict(units)
     return dict(
@@ -228,7 +232,7 @@ _decode_element = msgspec.json.Decoder(_Element).decode
 
 
 class PricedSum(NamedTuple):
-    """What one sum of a batch costs, and the largest prompt in it, which has decided on its price band."""
+    """The cost of one sum of a batch, and its largest prompt, which determines its price band."""
 
     quote: Quote
     largest_prompt: int
@@ -237,8 +241,7 @@ class PricedSum(NamedTuple):
 def priced_again(
     catalogue: Catalogue, usage: bytes, *, model: str | None, action: str | None, at: datetime
 ) -> Quote | None:
-    """The cost of a batch by the `usage` of its row; None if that is not a list of such sums. Never
-    raises."""
+    """The cost of a batch from the `usage` of its row; None if that is not a list of sums. Never raises."""
     sums = priced_sums(catalogue, usage, model=model, action=action, at=at)
     return sum_of_quotes(each.quote for each in sums) if sums else None
 
@@ -246,7 +249,7 @@ def priced_again(
 def priced_sums(
     catalogue: Catalogue, usage: bytes, *, model: str | None, action: str | None, at: datetime
 ) -> list[PricedSum]:
-    """Each sum by itself; none if `usage` is not a list of them. Never raises."""
+    """The cost of each sum; empty if `usage` is not a list of sums. Never raises."""
     if not usage.lstrip().startswith(b"["):
         return []
     try:

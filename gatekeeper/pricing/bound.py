@@ -1,15 +1,16 @@
-"""What a call that has not run yet can cost at most, by its request. Pure.
+"""The upper bound of the cost of a call before it runs, from its request. Pure.
 
-- Prompt: a token for each byte of the request, up to the largest context window; that window where the
-  request names what is not in it (a file, a cached content, an earlier interaction, a store to search) or is
-  compressed. Then the bound is not firm: such a call mostly costs far less.
-- Output: `maxOutputTokens` for each candidate, up to the longest output of one response (a long decode is
-  charged hop by hop); the longest output where none is named, and then the bound is not firm either.
-- At the highest price of the model's that day in the tier that is asked for, of any modality (of text where
-  the request holds nothing else), and of any context that a prompt of so many tokens may be in; a model
-  without a price costs as much as the dearest.
-- Pictures, songs and seconds of video as they are asked for, else the most that one request can ask for.
-- Searches, where a tool may search: `worst_case.DEFAULT_QUERY_COUNT`, or as many as a policy allows.
+- Prompt: one token per byte of the request, up to the largest context window. If the request references
+  content that is not in it (a file, a cached content, an earlier interaction, a store to search) or is
+  compressed, the whole context window; then the bound is not firm, because most such calls cost far less.
+- Output: `maxOutputTokens` for each candidate, up to the longest output of one response (each request of a
+  long decode is a call of its own). Without that setting the longest output, and then the bound is not firm
+  either.
+- Price: the model's highest price on that day in the requested tier, of any modality (of text if the request
+  has nothing else) and of any context that a prompt of that size may be in; for a model without a price, the
+  highest of all models.
+- Images, songs and seconds of video: the requested number, else the maximum of one request.
+- Searches, if a tool may search: `worst_case.DEFAULT_QUERY_COUNT`, or as many as a policy allows.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from gatekeeper.pricing.worst_case import (
 )
 
 USUAL_OUTPUT = 1024
-"""Tokens."""
+"""Tokens of a typical response."""
 WITHOUT_OUTPUT_TOKENS = EMBEDDING | MEDIA_ACTIONS | {OPENAI_EMBEDDING}
 SHORT_PROMPT = 200_000
-"""Tokens, up to which no model has a price for long prompts."""
+"""Tokens; no model has a long-context price up to this."""
 
 
 class RequestedUse(msgspec.Struct, frozen=True):
@@ -58,8 +59,9 @@ class RequestedUse(msgspec.Struct, frozen=True):
 
 
 class Bound(msgspec.Struct, frozen=True, gc=False):
-    """In pico-dollars; `input_pico` is the price of one token of input, `usual_pico` what a request of this
-    length with an answer of `USUAL_OUTPUT` tokens costs. `is_firm`: the call cannot cost more."""
+    """The upper bound `pico`, in pico-dollars. `is_firm`: the call cannot cost more. `input_pico` is the
+    price of one input token, `usual_pico` the cost of a request of this length with `USUAL_OUTPUT` output
+    tokens."""
 
     pico: int
     is_firm: bool
@@ -68,7 +70,7 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
 
 
 def bound(catalogue: Catalogue, model: str, day: date, requested: RequestedUse) -> Bound:
-    """Of a call on that day (UTC)."""
+    """The bound of a call on that day (UTC)."""
     whole = requested.request_bytes is not None and not requested.has_references
     prompt = min(MAX_PROMPT_TOKENS, requested.request_bytes or 0) if whole else MAX_PROMPT_TOKENS
     prices = _prices(catalogue, model, day, requested.tiers or ("standard",), is_long=prompt > SHORT_PROMPT)
@@ -77,14 +79,14 @@ def bound(catalogue: Catalogue, model: str, day: date, requested: RequestedUse) 
     pico = prompt * input_pico + (MAX_OUTPUT_TOKENS if output is None else output) * prices.output_pico
     pico += _pieces(prices, requested)
     if requested.searches:
-        # Of Google Search and Maps the dearer: a tool may use either.
+        # The higher price of Google Search and Maps: a tool may use either.
         pico += requested.searches * max(prices.units_pico.get(name, 0) for name in SEARCH_KINDS)
     usual = (requested.request_bytes or 0) * input_pico + USUAL_OUTPUT * prices.output_pico
     return Bound(pico, whole and output is not None, input_pico, usual)
 
 
 def _output(requested: RequestedUse) -> int | None:
-    """Tokens; None if nothing limits them but the model itself."""
+    """Output tokens; None if only the model itself limits them."""
     if (
         requested.action in EMBEDDING
         or requested.action == OPENAI_EMBEDDING
@@ -115,5 +117,5 @@ def _prices(catalogue: Catalogue, name: str, day: date, tiers: tuple[str, ...], 
 
 
 def _holds(row: Tariff, day: date, *, is_long: bool) -> bool:
-    # Also those that begin below: the prices of 1.5 part at 128k tokens, which such a prompt may have.
+    # Also rows with a lower threshold: the prices of 1.5 change at 128k tokens, which such a prompt may have.
     return row.starts <= day < row.ends and (is_long or row.above < SHORT_PROMPT)

@@ -1,11 +1,11 @@
-"""The dated price catalogue: Google's prices, with the user's own over them. Pure.
+"""The price catalogue, by date: Google's prices, with the user's own prices taking precedence. Pure.
 
-An exact id wins over a glob, a longer glob over a shorter one, and there is no fuzzy matching: an id that
-only resembles a known one is unknown, and so is its price. The form of the files is in `price_file`.
+An exact id takes precedence over a glob, a longer glob over a shorter one, and there is no fuzzy matching: an
+id that only resembles a known one is unknown, and so is its price. For the file format see `price_file`.
 
-In the user's file an id's entry is found by the same rule. Where one of its rows covers
-tier, context, day and component, its price wins; elsewhere the built-in one stays. If the user's file has an
-alias, its meaning counts from the first day that the file gives.
+The entry of an id in the user's file is found by the same rule. If one of its rows covers tier, context, day
+and component, its price applies; otherwise the built-in one. An alias in the user's file applies from the
+first day that the file gives.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Globs = tuple[tuple[str, PricedModel], ...]
 
 
 class Catalogue(msgspec.Struct, frozen=True, eq=False):
-    """All prices that are in force. `version` goes with every cost: `checked`, the day of the last comparison
-    with Google's page, and a hash of what is priced. Compared by identity, so that results that depend on a
-    catalogue can be cached."""
+    """All prices. `version` is recorded with every cost: `checked`, the day of the last comparison with
+    Google's page, and a hash of the prices. Catalogues are compared by identity, so that results that depend
+    on one can be cached."""
 
     version: str
     checked: date
@@ -41,13 +41,13 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
     globs: Globs
     # By day, ascending.
     aliases: Aliases
-    # Those of the user's own file, and the models that a built-in glob and one of these both match
+    # The globs of the user's own file, and the merged models for pairs of a built-in glob and one of these
     own_globs: Globs = ()
     of_both: dict[tuple[str, str], PricedModel] = {}
 
     @classmethod
     def parse(cls, text: str) -> Catalogue:
-        """The catalogue that a TOML text holds. Raises CatalogueError."""
+        """Parses the TOML text of a catalogue. Raises CatalogueError."""
         file = read_price_file(text)
         layer = _layer(file)
         return cls(
@@ -60,7 +60,8 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
         )
 
     def with_own(self, text: str) -> Catalogue:
-        """This catalogue, which has no own file, with one over it. Raises CatalogueError."""
+        """This catalogue, which has no own prices yet, with the user's own file taking precedence. Raises
+        CatalogueError."""
         file = read_price_file(text, self.models_of)
         own = _layer(file)
         entries = tuple(_overlaid(self, own))
@@ -74,7 +75,7 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
             globs=self.globs,
             aliases=aliases,
             own_globs=own.globs,
-            # Made once: each call of a model that two globs match would else put two price lists together.
+            # Merged once: otherwise each call of a model that two globs match would merge two price lists.
             of_both={
                 (name, own_name): _with_own_prices((name,), model, own_model)
                 for name, model in self.globs
@@ -91,7 +92,7 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
         return self.entries
 
     def find(self, name: str) -> PricedModel | None:
-        """The entry of an id, with or without `models/`; None if no id and no glob matches."""
+        """The entry of an id, with or without `models/`; None if neither an id nor a glob matches."""
         name = name.removeprefix("models/")
         if model := self.exact.get(name):
             return model
@@ -102,7 +103,7 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
         return found and found[1]
 
     def models_of(self, name: str) -> tuple[PricedModel, ...]:
-        """The entries that an id is, or that a glob matches an id of."""
+        """The entry of an id, or the entries with an id that a glob matches."""
         if "*" not in name:
             return (model,) if (model := self.find(name)) else ()
         return tuple(model for model in self.entries if any(fnmatchcase(each, name) for each in model.ids))
@@ -111,7 +112,7 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
         """The id without `models/`; for an alias, the model that it stood for on that day, if known."""
         name = name.removeprefix("models/")
         steps = self.aliases.get(name, ())
-        # To the right of an equal day: a step holds from its first day on.
+        # To the right of an equal day: a step applies from its first day on.
         passed = bisect_right(steps, day, key=lambda step: step[0])
         return steps[passed - 1][1] if passed else name
 
@@ -125,7 +126,7 @@ class _Layer(NamedTuple):
     globs: Globs
 
     def find(self, name: str) -> PricedModel | None:
-        """The model of an id, or of a glob as a whole."""
+        """The entry of an id, or of exactly this glob."""
         if model := self.by_id.get(name):
             return model
         found = _match(self.globs, name)
@@ -138,7 +139,7 @@ def _layer(file: PriceFile) -> _Layer:
         for ids, source, note, rows in file.entries
     )
     by_id = {name: model for model in models for name in model.ids}
-    # The sort is stable: of globs of one length the first in the file wins.
+    # The sort is stable: among globs of the same length the first in the file takes precedence.
     globs = sorted((item for item in by_id.items() if "*" in item[0]), key=lambda item: -len(item[0]))
     return _Layer(models, by_id, tuple(globs))
 
@@ -149,14 +150,14 @@ def _match(globs: Globs, name: str) -> tuple[str, PricedModel] | None:
 
 
 def _overlaid(built_in: Catalogue, own: _Layer) -> Iterator[PricedModel]:
-    """The entries of both files. One of several ids becomes several where the own file has only some of
+    """The merged entries of both files. An entry with several ids is split if the own file has only some of
     them."""
     layer = _Layer(built_in.entries, {id_: m for m in built_in.entries for id_ in m.ids}, built_in.globs)
     together: dict[tuple[int, int], tuple[list[PricedModel], list[str]]] = {}
     for name in dict.fromkeys((*layer.by_id, *own.by_id)):
         of_both = layer.find(name), own.find(name)
         found = [model for model in of_both if model]
-        # By identity, by which models are compared; of one that is missing it is that of None.
+        # By identity, as models are compared; a missing one has that of None.
         together.setdefault((id(of_both[0]), id(of_both[1])), (found, []))[1].append(name)
     for (model, *own_models), names in together.values():
         ids = tuple(names)
@@ -173,7 +174,7 @@ def _with_own_prices(ids: tuple[str, ...], built_in: PricedModel, own: PricedMod
 
 
 def _version(checked: date, models: tuple[PricedModel, ...], aliases: Aliases) -> str:
-    """Equal for equal prices, whatever the order, comments and sources of the file."""
+    """The version: equal for equal prices, whatever the order, comments and sources in the file."""
     content = {
         "models": {name: _priced(model) for model in models for name in model.ids},
         "aliases": aliases,

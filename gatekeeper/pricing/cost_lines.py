@@ -1,9 +1,9 @@
-"""The lines of a cost: a component, its quantity, its price, and their product; and those of all that is
-billed beside tokens: searches, pictures, films, songs, the storage of caches.
+"""The lines of a cost (component, quantity, unit price, amount), and how they follow from billed units other
+than tokens: searches, images, videos, songs, the storage of caches.
 
-Searches: a model of Gemini 2.5 or older is charged once for a request that searched, a later one for each
-different query (pricing page, "Grounding"); the price list has the one or the other. What of them is within
-the free allowance of the Google project is counted in the units too, and named in a note.
+Searches: Gemini 2.5 and older are charged once for a request that searched, later models for each distinct
+query (pricing page, "Grounding"); a price list has one component or the other. Searches within the free
+allowance of the Google project are counted in a unit of their own, and mentioned in a note.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from gatekeeper.pricing.price_components import (
 from gatekeeper.pricing.tariff import Tariff
 
 SECONDS_PER_HOUR = 3600
-# Of Python's usual 28 digits 12 decimals leave 16: `quantize` raises for more hours than that.
+# With Python's default precision of 28 digits and 12 decimals, 16 digits are left: `quantize` would raise for
+# more hours.
 _HOURS, _SHOWN = Context(prec=60, rounding=ROUND_HALF_EVEN), Decimal(1).scaleb(-12)
 
 
 class SearchKind(NamedTuple):
-    """How a kind of search is charged by models that pay for each request, and how its free part is called,
-    in units and in words."""
+    """A kind of search: its component in models that are charged by request, the unit of its free part, and
+    its name in words."""
 
     request: str
     free: str
@@ -50,8 +51,8 @@ _FREE = frozenset(kind.free for kind in SEARCH_KINDS.values())
 
 
 class CostLine(msgspec.Struct, frozen=True):
-    """`quantity` at `unit_pico` for each `unit` makes `pico` (pico-dollars). A quantity is whole, except that
-    of token-hours."""
+    """`quantity` at `unit_pico` per `unit` is `pico` (pico-dollars). Quantities are integers, except
+    token-hours."""
 
     component: str
     quantity: int | Decimal
@@ -60,21 +61,21 @@ class CostLine(msgspec.Struct, frozen=True):
     pico: int
 
     def plus(self, other: CostLine) -> CostLine:
-        """Both together; `other` has the same component and price."""
+        """The sum of two lines with the same component and price."""
         return CostLine(
             self.component, self.quantity + other.quantity, self.unit, self.unit_pico, self.pico + other.pico
         )
 
 
 def cost_line(component: str, quantity: int, price_pico: int) -> CostLine:
-    """`price_pico` is the price of one: of a token, a search, a second, a piece."""
+    """`price_pico` is the unit price: per token, search, second, image or song."""
     unit = unit_of(component)
     return CostLine(component, quantity, unit.name, price_pico * unit.size, price_pico * quantity)
 
 
 def storage_line(token_seconds: int, price_pico: int) -> CostLine:
-    """The storage of a cache, at the price of a token-hour. It is charged by the second, so that neither
-    hours nor amount may end: both are rounded, half even, to 12 decimals."""
+    """The storage of a cache, at the price per token-hour. It is charged by the second, so neither hours nor
+    amount need be finite decimals: both are rounded, half even, to 12 decimals."""
     hours = _HOURS.divide(Decimal(token_seconds), SECONDS_PER_HOUR).quantize(_SHOWN, context=_HOURS)
     pico = int((_HOURS.divide(Decimal(token_seconds * price_pico), SECONDS_PER_HOUR)).to_integral_value())
     unit = unit_of(CACHE_STORAGE)
@@ -84,8 +85,8 @@ def storage_line(token_seconds: int, price_pico: int) -> CostLine:
 def unit_lines(
     name: str, tariff: Tariff, units: Mapping[str, int | None], notes: list[str]
 ) -> tuple[CostLine, ...]:
-    """The lines of a model's units by its price list; what is to be known of them is added to `notes`.
-    Raises UnpricedError if one has no price, or an unknown quantity."""
+    """The cost lines of billed units at a model's price list; adds remarks to `notes`. Raises UnpricedError
+    if a unit has no price or an unknown quantity."""
     return tuple(
         line
         for component, quantity in units.items()
@@ -95,11 +96,11 @@ def unit_lines(
 
 
 def charged_searches(tariff: Tariff, component: str, queries: int | None) -> tuple[str, int | None]:
-    """As what, and how often, the searches of one request are charged before the free allowance: by query, or
-    once."""
+    """The component that the searches of one request are charged as, and their number before the free
+    allowance: by query, or one per request."""
     by_request = SEARCH_KINDS[component].request
     if component not in tariff.prices and by_request in tariff.prices:
-        # One, too, where it is not known how often it searched: a request pays once.
+        # Also one if the number of queries is unknown: a request is charged once.
         return by_request, 0 if queries == 0 else 1
     return component, queries
 
@@ -123,7 +124,7 @@ def _lines(
         if free:
             notes.append(f"{free} of {quantity} {kind.words} are within Google's free allowance")
     price = _price(name, tariff, component)
-    # At a price of 0 it does not matter how many there were.
+    # At a price of 0 the number does not matter.
     if quantity is None and price:
         raise UnpricedError(f"the response does not say how many {component} it used")
     if quantity and quantity > free:

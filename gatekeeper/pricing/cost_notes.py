@@ -1,7 +1,6 @@
-"""What the `usage_note` of a row says of its cost, where that is not the price of the row's usage and units.
-
-Such a row cannot be priced again from its columns: its cost is pending, was given up, was estimated, or was
-calculated from more than the row keeps.
+"""Notes in a row's `usage_note` that mark a cost which does not follow from the row's usage and units. Such a
+row cannot be repriced from its columns: its cost is pending, stays unknown, was estimated, or was calculated
+from more than the row has.
 """
 
 from __future__ import annotations
@@ -9,14 +8,14 @@ from __future__ import annotations
 from gatekeeper.money import short_usd
 
 PENDING = "the charge is pending:"
-"""With the resource after it that will tell the cost."""
+"""Followed by the resource that determines the cost."""
 PENDING_VIDEOS = "videos are charged when their operation has succeeded"
 GIVEN_UP = "the cost stays unknown:"
-"""With the reason after it."""
+"""Followed by the reason."""
 SUM_DIFFERS = "priced by its single responses, which differs from the price of their sum"
 SUMS_INCOMPLETE = "the sums of the row leave responses out"
 BUDGET_NOTE = "estimated for the budget:"
-"""With the amount in USD after it: what a key's budget was charged in place of an unknown cost."""
+"""Followed by the amount in USD that a key's budget was charged in place of an unknown cost."""
 ESTIMATED = "estimated"
 """In a note beside BUDGET_NOTE: the cost of the row is an estimate."""
 
@@ -30,26 +29,26 @@ def is_priced_by_usage(usage_note: str | None) -> bool:
 
 
 def with_budget_note(usage_note: str | None, earlier: str | None) -> str | None:
-    """The note with what `earlier` says of the budget: the key is still charged that."""
+    """The note with the budget note in `earlier`: the key is still charged that amount."""
     found = next((part for part in (earlier or "").split("; ") if part.startswith(BUDGET_NOTE)), None)
     return "; ".join(filter(None, (usage_note, found))) or None
 
 
 def budget_note(pico: int, how: str) -> str:
-    """The note to an estimate of so many pico-dollars, which a key's budget was charged."""
+    """The note on an estimate in pico-dollars that a key's budget was charged."""
     return f"{BUDGET_NOTE} {short_usd(pico)} USD, {how}"
 
 
 def budget_rest_note(pico: int) -> str:
-    """The note to an estimate that is more than a budget has left."""
+    """The note on an estimate that was limited to what the budget had left."""
     return budget_note(pico, "all that was left of it")
 
 
 def bound_note(pico: int) -> str:
-    """The note to an estimate that is more than the call can cost by its request."""
+    """The note on an estimate that was limited to the upper bound by the request."""
     return budget_note(pico, "the most that it can cost by its request")
 
 
 def reserved_note(pico: int | None) -> str | None:
-    """The note to what was reserved for a call, where that is charged; None if nothing was."""
+    """The note on a reservation that is charged; None if nothing was reserved."""
     return None if pico is None else budget_note(pico, "what was reserved for it")
