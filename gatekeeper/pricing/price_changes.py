@@ -1,4 +1,4 @@
-"""What a user's own prices change against the built-in ones. Pure."""
+"""The differences between a user's own prices and the built-in ones. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gatekeeper.pricing.tariff import PricedModel, Tariff
 
 
 class PriceChange(msgspec.Struct, frozen=True):
-    """A component that `ids` cost `old` pico-dollars for (None: nothing known) and now cost `new`, within the
-    bounds of `tariff`."""
+    """The price of a component for `ids` changes from `old` pico-dollars (None: no price) to `new`, within
+    the tier, period and context of `tariff`."""
 
     ids: tuple[str, ...]
     component: str
@@ -23,7 +23,7 @@ class PriceChange(msgspec.Struct, frozen=True):
 
 
 class AliasChange(msgspec.Struct, frozen=True):
-    """From a day on, an alias stands for `new`; before for `old`, itself where it was none."""
+    """From a day on, an alias stands for `new` instead of `old` (itself if it was not an alias)."""
 
     alias: str
     starts: date
@@ -32,7 +32,7 @@ class AliasChange(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """All differences. `added` are ids and globs that the built-in catalogue has no price for."""
+    """All differences. `added` are the ids and globs without a built-in price."""
 
     added: tuple[str, ...]
     prices: tuple[PriceChange, ...]
@@ -40,11 +40,12 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def changes(built_in: Catalogue, catalogue: Catalogue) -> Changes:
-    """What `catalogue`, `built_in` with a user's own file over it, has other than that."""
+    """The differences between `built_in` and `catalogue`, which is `built_in` with a user's own file
+    applied."""
     added: list[str] = []
     prices: list[PriceChange] = []
     for model in catalogue.models():
-        # Ids of one entry are all in the same entry of the built-in catalogue, or all in none.
+        # The ids of one entry are all in the same built-in entry, or in none.
         before = built_in.find(model.ids[0])
         if before is None:
             added += model.ids
@@ -54,14 +55,14 @@ def changes(built_in: Catalogue, catalogue: Catalogue) -> Changes:
 
 def _price_changes(before: PricedModel | None, model: PricedModel) -> list[PriceChange]:
     found: list[PriceChange] = []
-    # The last change of the same component, and the place of it: its next period may be alike.
+    # The last change of each component and its index: the next period may have the same change.
     last: dict[tuple[object, ...], int] = {}
     for tariff in (each for tariffs in model.tariffs.values() for each in tariffs):
-        # No tariff is in two of the built-in ones.
+        # A tariff never spans two of the built-in ones.
         there = before and before.tariff(tariff.tier, tariff.starts, tariff.above + 1)
         for component, new in tariff.prices.items():
             old = there.prices.get(component) if there else None
-            # A file of one's own may repeat what is built in.
+            # The user's own file may repeat built-in prices.
             if old == new:
                 continue
             alike = (component, old, new, tariff.tier, tariff.above, tariff.up_to, tariff.starts)

@@ -1,4 +1,4 @@
-"""The components of Google's price list: their names, and what each is counted in. Pure.
+"""The components of Google's price list: their names and units. Pure.
 
 `input_`, `cached_`, `output_` and `embedding_input_` with a modality, the same after `live_` for the Live
 API; `cache_storage_token_hour`; `grounding_search_request` (Gemini 2.5 and older) or `grounding_search_query`
@@ -19,8 +19,8 @@ __all__ = ["IMAGE", "MAPS_QUERY", "MUSIC", "SEARCH_QUERY", "VIDEO_SECOND"]
 
 
 class Unit(NamedTuple):
-    """The unit of a price: its name in quotes and exports, how many single tokens, token-hours, searches,
-    seconds or pieces the price is for, that in words, and as short as a table has it."""
+    """The unit of a price: its name in quotes and exports, its size in single tokens, token-hours, searches,
+    seconds or pieces, and that in words and abbreviated for tables."""
 
     name: str
     size: int
@@ -37,11 +37,11 @@ UNITS = {unit.name: unit for unit in (TOKENS, TOKEN_HOURS, SEARCHES, SECONDS, PI
 
 CACHE_STORAGE = "cache_storage_token_hour"
 SEARCH_REQUEST, MAPS_REQUEST = "grounding_search_request", "grounding_maps_request"
-# Not components: how many of a call's searches are free, and the storage of a cache as it is recorded.
+# Not components: the number of free searches of a call, and cache storage as it is recorded.
 FREE_SEARCHES, FREE_MAPS = "grounding_search_free", "grounding_maps_free"
 CACHE_TOKEN_SECONDS = "cache_storage_token_second"  # noqa: S105
 VIDEO_RESOLUTIONS = ("720p", "1080p", "4k")
-"""Behind `VIDEO_SECOND` in the component's name."""
+"""Suffixes to `VIDEO_SECOND` in component names."""
 COMPONENTS = (
     *(f"{kind}{name}" for kind in ("input_", "cached_", "output_") for name in MODALITIES),
     *("output_text_thinking", "output_text_not_thinking"),
@@ -50,7 +50,7 @@ COMPONENTS = (
     *(CACHE_STORAGE, SEARCH_REQUEST, SEARCH_QUERY, MAPS_REQUEST, MAPS_QUERY, IMAGE, MUSIC),
     *(f"{VIDEO_SECOND}{resolution}" for resolution in VIDEO_RESOLUTIONS),
 )
-"""All that Google charges for, in the order in which it is shown."""
+"""Everything that Google charges for, in display order."""
 
 
 # Needed for each line of a cost; only the components of price lists are asked for.

@@ -1,5 +1,5 @@
-"""Prices and costs as JSON, as the API and the command line show them: a catalogue, what own prices change of
-it, a quote."""
+"""Prices and costs as JSON in the API and on the command line: a catalogue, the changes by the user's own
+prices, a quote."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from gatekeeper.pricing.tariff import PricedModel, Tariff
 def catalogue_document(
     catalogue: Catalogue, model: PricedModel | None = None, day: date | None = None
 ) -> dict[str, object]:
-    """The catalogue as the API and the command line show it, or with `model` as its only model; of `day`, or
-    of all days.
+    """The catalogue as JSON; with `model`, only that model; with `day`, only the prices of that day.
 
     `prices` of a row has every component with its unit, `per_1m_tokens` the dollars of those that are
     counted in tokens; `confidence` the components whose price is "likely" or "doubtful", `own` those that the
@@ -63,8 +62,8 @@ def _tariff(tariff: Tariff) -> dict[str, object]:
 
 
 def bounds_document(tariff: Tariff) -> dict[str, object]:
-    """What a tariff holds for. `from` is the first day, `to` the first on which it no longer holds; the
-    bounds are those of the whole prompt in tokens. Null: no bound."""
+    """The period and context of a tariff. `from` is its first day, `to` the first day after it; the context
+    is bounded by tokens of the whole prompt. Null: no bound."""
     return {
         "tier": tariff.tier,
         "from": None if tariff.starts == date.min else tariff.starts,
@@ -75,7 +74,7 @@ def bounds_document(tariff: Tariff) -> dict[str, object]:
 
 
 def changes_document(found: Changes) -> dict[str, object]:
-    """The differences as JSON; prices are dollars for the unit."""
+    """The differences as JSON; prices are in dollars per unit."""
     return {
         "models_added": found.added,
         "prices": [_price_document(change) for change in found.prices],

@@ -1,5 +1,5 @@
-"""What can be wrong with a price file: faults, line by line; rows of a model that do not fit together,
-because two of them price the same, or a price has a hole. Pure."""
+"""Faults of a price file, line by line, and the checks between the rows of a model: overlaps (two rows price
+the same) and gaps (a period or context without a price). Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatekeeper.pricing.toml_lines import Path
 
 
 class Fault(NamedTuple):
-    """What is wrong in a line (from 1), and what is allowed: one line for people."""
+    """A fault in a line (from 1): a one-line message with what is wrong and what is allowed."""
 
     line: int
     message: str
@@ -31,14 +31,14 @@ class CatalogueError(ValueError):
 
 
 class Row(NamedTuple):
-    """A tariff of a file, and the path to it."""
+    """A tariff of a file, and its path in the TOML document."""
 
     path: Path
     tariff: Tariff
 
 
 class Overlap(NamedTuple):
-    """Two rows that price the same components of the same calls."""
+    """Two rows that price the same components for the same calls."""
 
     first: Row
     second: Row
@@ -46,18 +46,18 @@ class Overlap(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A hole in a price, seen at a row beside it, and what it is, in words."""
+    """A gap in a price: a row next to it, and a description."""
 
     row: Row
     problem: str
 
 
-# Whether a component has a price elsewhere: by tier, component, day and prompt
+# Whether a component has a price in another file, for a tier, component, day and prompt length
 Elsewhere = Callable[[str, str, date, int], bool]
 
 
 def overlaps(rows: Iterable[Row]) -> Iterator[Overlap]:
-    """The pairs of rows between which the price of a call would depend on their order."""
+    """The pairs of rows that overlap, so that the price of a call would depend on their order."""
     for first, second in combinations(rows, 2):
         twice = first.tariff.prices.keys() & second.tariff.prices.keys()
         if twice and first.tariff.overlaps(second.tariff):
@@ -65,13 +65,13 @@ def overlaps(rows: Iterable[Row]) -> Iterator[Overlap]:
 
 
 def gaps(rows: Iterable[Row], elsewhere: Elsewhere) -> Iterator[Gap]:
-    """The holes between two periods of a price, and contexts that have one while others have none. The
-    latter may have it elsewhere: a hole in time is more likely a slip than meant."""
+    """The gaps between two periods of a price, and contexts without a price that other contexts have. In the
+    latter case the price may be in another file; a gap in time is more likely a mistake."""
     priced_by: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         for component in row.tariff.prices:
             priced_by.setdefault((row.tariff.tier, component), []).append(row)
-    # Components that the same rows price have the same holes.
+    # Components that are priced by the same rows have the same gaps.
     together: dict[tuple[Path, ...], tuple[str, list[str], list[Row]]] = {}
     for (tier, component), priced in priced_by.items():
         together.setdefault(tuple(row.path for row in priced), (tier, [], priced))[1].append(component)
@@ -83,7 +83,7 @@ def _gaps(tier: str, components: list[str], rows: list[Row], elsewhere: Elsewher
     what = f"{', '.join(components)} ({tier})"
     tariffs = [row.tariff for row in rows]
     contexts = list(contexts_of(tariffs, whole=True))
-    # The first day since which nothing holds, between two periods
+    # The first day of a gap between two periods
     hole: date | None = None
     halved = False
     for starts, _ in periods_of(tariffs):
@@ -102,7 +102,7 @@ def _gaps(tier: str, components: list[str], rows: list[Row], elsewhere: Elsewher
             and not all(elsewhere(tier, name, starts, above + 1) for name in components)
         ]
         if missing and not halved:
-            # Of several periods the first one
+            # Only in the first of several periods
             halved = True
             yield Gap(
                 holding[0],

@@ -1,18 +1,17 @@
-"""A price file: TOML text in; its entries and aliases out, or all that is wrong with it, line by line. Pure.
+"""Reads a price file: TOML text in; entries and aliases out, or all faults, line by line. Pure.
 
-The form
+The format
 - `[[models]]` has `ids` (exact ids or globs, `*` matches anything), `source`, optionally a `note` and the
-  `inputs` that it takes (default: all four modalities), and `prices`: one row for each tier, context and
-  period.
+  input modalities `inputs` (default: all four), and `prices`: one row per tier, context and period.
 - A row has `tier`; optionally `context` ("<=200k" or ">200k", by the whole prompt), `from` (first day, UTC)
-  and `to` (first day on which it no longer holds), `confidence` ("likely" or "doubtful", where Google's own
-  page was not seen); and prices in dollars for the unit of each, all as strings.
-- The price keys are those of `price_form`: `input` is the price of every modality of `inputs`, `input_audio`
-  of one. Rows of one tier, context and period price different components.
+  and `to` (first day after the period), `confidence` ("likely" or "doubtful", if Google's own page was not
+  seen); and prices in dollars per unit, all as strings.
+- The price keys are those of `price_form`: `input` is the price of every modality in `inputs`, `input_audio`
+  of one. Rows of the same tier, context and period must price different components.
 - `[aliases]` says which model an alias stands for from which day on.
-- `checked` is the day of the last comparison with Google's page; `version` is for people.
+- `checked` is the day of the last comparison with Google's page; `version` is informational.
 
-The user's own file is in the same form; it needs neither `checked` nor sources.
+The user's own file has the same format; it needs neither `checked` nor sources.
 """
 
 from __future__ import annotations
@@ -46,9 +45,9 @@ from gatekeeper.pricing.toml_lines import Path, key_lines
 T = TypeVar("T")
 Table = dict[str, object]
 Aliases = dict[str, tuple[tuple[date, str], ...]]
-# The models of the built-in catalogue that an id, or a glob, concerns
+# The models of the built-in catalogue that an id or a glob affects
 BuiltIn = Callable[[str], tuple[PricedModel, ...]]
-# What is said of a fault; some name another line.
+# The message of a fault; some mention another line.
 Message = Callable[[dict[Path, int]], str]
 
 
@@ -62,7 +61,7 @@ class Entry(NamedTuple):
 
 
 class PriceFile(NamedTuple):
-    """What a file holds. `checked` is None only in a user's own."""
+    """The contents of a file. `checked` is None only in a user's own file."""
 
     checked: date | None
     entries: tuple[Entry, ...]
@@ -70,7 +69,7 @@ class PriceFile(NamedTuple):
 
 
 def read_price_file(text: str, built_in: BuiltIn | None = None) -> PriceFile:
-    """Reads the built-in file, or, with what that one has, a user's own. Raises CatalogueError with all
+    """Reads the built-in file, or a user's own if `built_in` is given. Raises CatalogueError with all
     faults."""
     try:
         document = tomllib.loads(text)
@@ -85,7 +84,7 @@ def read_price_file(text: str, built_in: BuiltIn | None = None) -> PriceFile:
 
 
 def _syntax_fault(text: str, error: Exception) -> Fault:
-    # tomllib tells the place of an error in its text only.
+    # tomllib gives the position of an error only in its message.
     where = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
     if where is None:
         return Fault(1, "not valid TOML: nested too deeply, or a number has too many digits")
@@ -94,14 +93,14 @@ def _syntax_fault(text: str, error: Exception) -> Fault:
 
 
 def _line(lines: dict[Path, int], path: Path) -> int:
-    """The line of a path, or of what it is in; the document itself begins in line 1."""
+    """The line of a path, or of the nearest enclosing table; line 1 for the document."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
 
 
 class _Reading:
-    """Reads a document, and collects what is wrong with it."""
+    """Reads a document and collects its faults."""
 
     def __init__(self, document: Table, built_in: BuiltIn | None) -> None:
         self._document = document
@@ -143,7 +142,7 @@ class _Reading:
         return Entry(ids, source, note, tuple(rows))
 
     def _names(self, path: Path, ids: object) -> tuple[str, ...]:
-        """The ids of an entry, each once in the file."""
+        """The ids of an entry, each of which may occur once in the file."""
         path = (*path, "ids")
         if not (isinstance(ids, list) and ids):
             self._fault(
@@ -172,7 +171,7 @@ class _Reading:
         def is_built_in(tier: str, component: str, day: date, prompt: int) -> bool:
             models = [model for models in concerned for model in models]
             tariffs = [model.tariff(tier, day, prompt) for model in models]
-            # Of every model that the glob takes in: one without this price would have none.
+            # For every model that the glob matches: one without this price would have none.
             return all(concerned) and all(tariff and component in tariff.prices for tariff in tariffs)
 
         for row, problem in gaps(rows, is_built_in):
@@ -211,7 +210,7 @@ class _Reading:
         self.faults.append((path, lambda _: message))
 
     def _elsewhere(self, path: Path, message: str, other: Path) -> None:
-        """A fault whose message names the line of another path."""
+        """Adds a fault whose message mentions the line of another path."""
         self.faults.append((path, lambda lines: message.format(_line(lines, other))))
 
     def _check_keys(self, path: Path, table: Table, allowed: tuple[str, ...]) -> None:
@@ -229,7 +228,7 @@ class _Reading:
             return None
 
     def _tables(self, path: Path, value: object) -> list[tuple[Path, Table]]:
-        """The tables of a list, with the path of each."""
+        """The tables in a list, with their paths."""
         items = cast("list[object]", value) if isinstance(value, list) else [value]
         found = [
             ((*path, index), cast("Table", item))
@@ -242,7 +241,7 @@ class _Reading:
 
 
 def _after_dot(steps: object) -> str | None:
-    """What follows the dot of an alias without quotes: TOML makes a table of `gemini-9.5 = …`."""
+    """The part after the dot of an unquoted alias: TOML parses `gemini-9.5 = …` as a table."""
     first = next(iter(cast("Table", steps)), None) if isinstance(steps, dict) else None
     return None if first in STEP_KEYS else first
 

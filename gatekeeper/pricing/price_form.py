@@ -1,12 +1,13 @@
-"""The words of a price file: the keys that it may have, each value's form, and what is said of one that is
-not in it. Pure.
+"""The keys and values of a price file: which keys exist, the format of each value, and the messages for
+invalid ones. Pure.
 
-Each component's own name is a key of a row. Shorthands are the price of every modality that a model takes
-(`input`, `cached`, `embedding`, `live_input`) or of text (`output`, `live_output`). A price is a decimal
-string for the component's unit (`price_components`): a million tokens or token-hours, a thousand searches, a
-second, a piece.
+The keys of prices in a row are component names, or shorthands for the price of every modality that a model
+accepts (`input`, `cached`, `embedding`, `live_input`) or of text (`output`, `live_output`). A price is a
+decimal string for the component's unit (`price_components`): a million tokens or token-hours, a thousand
+searches, a second, a piece.
 
-Functions that read a value raise ValueError, whose message is for people: what is there, and what is allowed.
+Functions that parse a value raise ValueError with a message for the user: what was found, and what is
+allowed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ROW_KEYS = ("tier", "context", "from", "to", "confidence")
 STEP_KEYS = ("from", "model")
 CONFIDENCE = ("likely", "doubtful")
 
-# A kind that has a price for each modality, as a key and as a component
+# Kinds with a price per modality, as a key and as the prefix of components
 KINDS = {
     "input": "input_",
     "cached": "cached_",
@@ -50,12 +51,12 @@ _CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
 
 
 def unknown_key(key: str, allowed: Collection[str]) -> str:
-    """What is said of a key that does not exist: the one that it resembles, else all that do."""
+    """The message for an unknown key: suggests a similar one, or lists all."""
     return f"unknown key {key!r}; " + did_you_mean(key, allowed, f"allowed: {', '.join(allowed)}")
 
 
 def found(value: object) -> str:
-    """What is said of a value; None is one that is not there, as TOML has no null."""
+    """A value as messages show it; None stands for a missing one, as TOML has no null."""
     return "missing" if value is None else repr(value)
 
 
@@ -84,21 +85,21 @@ def id_of(_: str, value: object) -> str:
 
 def day_of(key: str, value: object) -> date:
     """A day, in quotes or as TOML's own."""
-    # To Python a time is a date, too, and TOML has both.
+    # In Python a datetime is a date, too, and TOML has both.
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
     try:
-        # The pattern, because `fromisoformat` takes 20261124 and 2026-W48-2 as well since Python 3.11.
+        # The pattern, because since Python 3.11 `fromisoformat` also accepts 20261124 and 2026-W48-2.
         if isinstance(value, str) and _DAY.match(value):
             return date.fromisoformat(value)
-    except ValueError:  # of no calendar
+    except ValueError:  # not in the calendar
         pass
     said = "missing" if value is None else repr(str(value))
     raise ValueError(f'`{key}` is {said}; allowed: a day such as "2026-11-24"')
 
 
 def context_of(value: object) -> tuple[int, int | None]:
-    """More than the first, at most the second number of tokens."""
+    """The bounds of a context in tokens: above the first, up to the second (None: unbounded)."""
     match = _CONTEXT.match(value) if isinstance(value, str) else None
     if not match:
         raise ValueError(f'context is {value!r}; allowed: "<=200k" or ">200k" (any number), or no context')
@@ -114,7 +115,7 @@ def modalities_of(key: str, value: object) -> tuple[Modality, ...]:
 
 
 def tariff_of(row: dict[str, object], inputs: tuple[Modality, ...], *, own: bool) -> Tariff:
-    """A row. Raises RowError with all that is wrong with it."""
+    """Parses a row. Raises RowError with all its faults."""
     wrong: dict[str, str] = {}
     read: dict[str, object] = {}
     for key, value in row.items():
@@ -146,7 +147,7 @@ def tariff_of(row: dict[str, object], inputs: tuple[Modality, ...], *, own: bool
 
 
 class RowError(ValueError):
-    """What is wrong with a row: by key, or of all of it under the key ""."""
+    """The faults of a row by key; those of the row as a whole under the key ""."""
 
     def __init__(self, wrong: dict[str, str]) -> None:
         super().__init__(wrong)
@@ -168,7 +169,7 @@ def _value_of(key: str, value: object) -> object:
 
 
 def _prices(by_key: dict[str, int], inputs: tuple[Modality, ...]) -> dict[str, int]:
-    """Pico-dollars for a single unit by component."""
+    """Prices by component, in pico-dollars per single unit."""
     prices: dict[str, int] = {}
     # `input_audio` overrides `input`, whatever the order in the file.
     for key in sorted(by_key, key=is_shorthand, reverse=True):
@@ -177,24 +178,24 @@ def _prices(by_key: dict[str, int], inputs: tuple[Modality, ...]) -> dict[str, i
 
 
 def components_of(key: str, inputs: Iterable[Modality]) -> tuple[str, ...]:
-    """What `key`, one of `PRICE_KEYS`, is the price of, for a model that takes `inputs`."""
+    """The components that `key`, one of `PRICE_KEYS`, is the price of, for a model that accepts `inputs`."""
     if key in KINDS:
         return tuple(f"{KINDS[key]}{name}" for name in inputs)
     return (OUTPUTS.get(key) or _EMBEDDINGS.get(key) or key,)
 
 
 def is_shorthand(key: str) -> bool:
-    """Whether `key` is the price of several components, so that one of theirs wins over it."""
+    """Whether `key` is the price of several components, so that the key of a single one takes precedence."""
     return key in KINDS
 
 
 def price_of(key: str, value: object) -> int:
-    """Pico-dollars for a single token, token-hour, search, second or piece. Raises ValueError, whose message
-    says what is allowed."""
+    """Parses a price into pico-dollars per single token, token-hour, search, second or piece. Raises
+    ValueError with a message that says what is allowed."""
     (component,) = components_of(key, MODALITIES[:1])
     unit = unit_of(component)
     amount = pico(value) if isinstance(value, str) and _PRICE.match(value) else None
-    # The price of one must be whole pico-dollars, or each line of a cost would have to be rounded.
+    # The unit price must be in whole pico-dollars, or each cost line would have to be rounded.
     if amount is None or amount % unit.size:
         places = 12 - (len(str(unit.size)) - 1)
         raise ValueError(

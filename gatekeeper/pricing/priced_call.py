@@ -1,9 +1,9 @@
-"""The cost of a whole call: of a recorded one by its row, and of one that is described by its usage, as
-`prices quote` and `POST /prices/quote` take it.
+"""The cost of a whole call: of a recorded one from its row, or of a hypothetical one from a usage, as `prices
+quote` and `POST /prices/quote` accept it.
 
 The cost of a row depends on its columns (model, model_version, service_tier, action, usage, billed_units,
-started_at) and on the catalogue, so the same row and catalogue always give the same quote: what it shows, and
-what it is priced by again.
+started_at) and on the catalogue, so the same row and catalogue always give the same quote, whether for
+display or for repricing.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from gatekeeper.suggestions import did_you_mean
 UNREADABLE_UNITS = "billed_units of the row is not an object of counts"
 NO_MODEL = "the row names no model"
 NEVER_RAN = ("refused", "upstream_unreachable")
-"""Outcomes of calls that Google did not run."""
+"""Outcomes of calls that did not reach Google."""
 
 
 class PricedColumns(NamedTuple):
     """The columns of a row that decide its cost. `usage` and `billed_units` are JSON as stored; `started_at`
-    is an aware time, of which the day in UTC matters."""
+    is an aware time; only its day in UTC matters."""
 
     model: str | None
     model_version: str | None
@@ -44,7 +44,7 @@ _decode_units = msgspec.json.Decoder(dict[str, int | None]).decode
 
 
 def row_quote(catalogue: Catalogue, row: PricedColumns) -> Quote:
-    """What a call costs that Google answered with success. Never raises for invalid usage or units."""
+    """The cost of a recorded call that succeeded at Google. Never raises for invalid usage or units."""
     model = row.model or row.model_version
     if model is None:
         return Quote("", None, (), catalogue.version, (NO_MODEL,))
@@ -68,19 +68,19 @@ def row_quote(catalogue: Catalogue, row: PricedColumns) -> Quote:
 
 
 def has_failed(outcome: str | None, status: int | None) -> bool:
-    """Whether Google charges nothing because it did not run the call, or answered with an error."""
+    """Whether Google charges nothing because the call did not reach it, or failed there."""
     return outcome in NEVER_RAN or (status or 0) >= 400
 
 
 def row_sums(catalogue: Catalogue, row: PricedColumns) -> list[PricedSum]:
-    """Of a batch's row, what each of its sums costs; none of any other row. Never raises."""
+    """The cost of each sum in the row of a batch; empty for any other row. Never raises."""
     if not (row.usage and b'"responses"' in row.usage):
         return []
     return priced_sums(catalogue, row.usage, model=row.model, action=row.action or "", at=row.started_at)
 
 
 def free_reason(outcome: str | None, status: int | None, action: str | None) -> str | None:
-    """Why a call costs nothing whatever it used, if that is known."""
+    """Why a call costs nothing, whatever its usage; None if it may cost something."""
     if outcome == "refused":
         return "the gateway refused the call, so Google did not get it"
     if outcome == "upstream_unreachable":
@@ -93,7 +93,7 @@ def free_reason(outcome: str | None, status: int | None, action: str | None) -> 
 
 
 class NotUsageError(ValueError):
-    """What is given as a usage has no counts of its own: its cost would be unknown."""
+    """The given object is not a usage but contains one, so its cost would be unknown."""
 
 
 def quote_usage(
@@ -105,8 +105,8 @@ def quote_usage(
     tier: str,
     action: str | None = None,
 ) -> Quote:
-    """Prices a `usageMetadata` object. A note of a model that is not known names the one that it resembles.
-    Raises NotUsageError for a whole response."""
+    """Prices a `usageMetadata` object. For an unknown model a note suggests a similar one. Raises
+    NotUsageError for a whole response."""
     if "usageMetadata" in usage:
         raise NotUsageError("this is a response: give the object in its usageMetadata")
     quoted = quote(
@@ -123,7 +123,7 @@ def quote_usage(
 
 
 def model_question(catalogue: Catalogue, model: str, day: date) -> str:
-    """Which known model one that is not in the catalogue resembles; empty if it is known, or none does."""
+    """Suggests a model for one that is not in the catalogue; empty if it is known, or no model is similar."""
     name = model.removeprefix("models/")
     if catalogue.find(catalogue.resolve_alias(name, day)) is not None:
         return ""

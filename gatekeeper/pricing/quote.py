@@ -1,19 +1,19 @@
-"""What a call costs, to the last pico-dollar, with its arithmetic.
+"""Calculates the exact cost of a call, in pico-dollars, with its cost lines.
 
-- The model priced is the one that served: `modelVersion`, and only without it the requested id, with an alias
-  resolved as of that day. If the catalogue does not know it, the cost is unknown, even if the catalogue knows
-  the requested id.
-- The tier is the one that the response reports as billed (`serviceTier`; "downgraded requests are billed at
-  the standard rate"), except that a batch is known from its route.
+- The priced model is the one that served the call: `modelVersion`, or without it the requested id, with
+  aliases resolved as of that day. If the catalogue does not have it, the cost is unknown, even if it has the
+  requested id.
+- The tier is the one that the response reports (`serviceTier`; "downgraded requests are billed at the
+  standard rate"); only the batch tier follows from the route.
 - A prompt beyond the context threshold raises the price of the whole request, output and cached tokens
   included.
-- Searches are charged by request or by query, as the model's price list says. What of them is within Google's
-  free allowance is in the notes.
-- What the catalogue has no price for is unknown: None with a note, never 0. A free model has prices of 0, and
-  a known cost of 0.
+- Searches are charged by request or by query, depending on the model's price list. Searches within Google's
+  free allowance are mentioned in the notes.
+- Without a price in the catalogue the cost is unknown: None with a note, never 0. A free model has prices of
+  0, and so a known cost of 0.
 
-Money is exact: quantity x price of one, in integers; neither line nor sum is rounded. The one quotient that
-may not end is the storage of a cache, by the second: half even at 12 decimals.
+Money is exact: quantity x unit price, in integers; neither lines nor sums are rounded. The only exception is
+the storage of a cache, which is charged by the second: it is rounded, half even, to 12 decimals.
 """
 
 from __future__ import annotations
@@ -79,24 +79,23 @@ def quote(
     billed_units: Mapping[str, int | None] = NO_BILLED_UNITS,
     largest_prompt: int | None = None,
 ) -> Quote:
-    """The cost of one call that Google answered with success, begun at `at` (an aware datetime).
+    """The cost of one call that succeeded at Google and started at `at` (an aware datetime).
 
-    `tier` is what is known of the tier beside the usage: from the route or a header. With `action` None the
-    call is of the kind that the model is for. `billed_units` is what is billed beside tokens, and how often
-    it was used, by price component (`grounding_search_query`); None: used, not known how often. Where `usage`
-    is the sum of several responses, `largest_prompt` decides on the price band. Never raises for invalid
-    usage.
+    `tier` applies if the usage has none: it is the one from the route or a header. `action` None: the usual
+    one of the model. `billed_units` are quantities of what is billed other than tokens, by price component
+    (`grounding_search_query`); None: used, but the quantity is unknown. If `usage` is the sum of several
+    responses, `largest_prompt` determines the price band. Never raises for invalid usage.
     """
     day = at.astimezone(UTC).date()
     named = (model_version or model).removeprefix("models/")
     terms = _terms(catalogue, model, named, day, _billed_tier(tier, usage, action), action)
     priced = terms.model
     notes = _assumptions(named, priced, day, tier, usage)
-    # Whatever its price: counting tokens is free even for a model without one.
+    # Before any price is looked up: counting tokens is free even for a model without one.
     if action in FREE_ACTIONS:
         return Quote(priced, 0, (), catalogue.version, tuple(notes))
     try:
-        # The cached part counts for the threshold, output and tool use do not ("prompts <= 200k tokens").
+        # Cached tokens count towards the threshold, output and tool use do not ("prompts <= 200k tokens").
         prompt = (usage and usage.prompt) if largest_prompt is None else largest_prompt
         tariff = terms.tariff(prompt or 0)
         lines = _token_lines(priced, tariff, usage, action, has_units=bool(billed_units))
@@ -119,7 +118,7 @@ def searches_charged(
     """How many searches of each kind a call is charged for, before the free allowance of its project; empty
     if its model has no price for them. `model` is the one that served."""
     try:
-        # Of any prompt: searches have one price, however long it is.
+        # The price of searches does not depend on the length of the prompt.
         tariff = _terms(catalogue, model, model, day, _billed_tier(tier, usage, None), None).tariff(0)
     except UnpricedError:
         return {}
@@ -131,8 +130,8 @@ def searches_charged(
 
 
 def sum_of_quotes(quotes: Iterable[Quote]) -> Quote:
-    """The cost of several calls as one, for the responses of a batch: lines of the same component and price
-    are added up. Unknown if that of one is unknown; at least one quote is needed."""
+    """The total of several quotes, for the responses of a batch: lines of the same component and price are
+    added. The cost is unknown if any of them is. There must be at least one quote."""
     several = list(quotes)
     notes = tuple(dict.fromkeys(note for quote in several for note in quote.notes))
     models = dict.fromkeys(quote.model for quote in several)
@@ -150,8 +149,8 @@ def sum_of_quotes(quotes: Iterable[Quote]) -> Quote:
 # Needed by each call of a key with a budget; few models are in use.
 @lru_cache(maxsize=1024)
 def unpriced_reason(catalogue: Catalogue, model: str, day: date, action: str | None) -> str | None:
-    """Why no call of this model, begun on that day (UTC) and billed in the standard tier, could be priced,
-    whatever usage it reports; None if one could."""
+    """Why a call of this model that starts on that day (UTC) in the standard tier cannot be priced, whatever
+    its usage; None if it can."""
     terms = _terms(catalogue, model, model, day, _billed_tier("standard", None, action), action)
     try:
         tariff = terms.tariff(0)
@@ -180,13 +179,13 @@ def _assumptions(named: str, priced: str, day: date, tier: str, usage: Usage | N
 
 Components = Callable[[Usage, Mapping[str, int]], Tokens]
 
-# By action: what its tokens are billed as.
+# How the tokens of an action are split into components.
 _COMPONENTS: dict[str, Components] = {
     **dict.fromkeys(GENERATING | OPENAI_GENERATING | MEDIA_ACTIONS | INTERACTIONS, generation_components),
     **dict.fromkeys(EMBEDDING | {OPENAI_EMBEDDING}, embedding_components),
     **dict.fromkeys(LIVE_ACTIONS, live_components),
 }
-# Each model that takes tokens has a price for those of text.
+# Each model that is charged by token has a price for text, whose component shows the kind.
 _TEXT_INPUT = {
     generation_components: "input_text",
     embedding_components: "embedding_input_text",
@@ -194,12 +193,12 @@ _TEXT_INPUT = {
 }
 
 
-# What these make is counted in pieces or seconds, whatever tokens are reported.
+# Charged by piece or second, even if tokens are reported.
 _BY_PIECE = frozenset({"predict", "predictLongRunning", CACHE_STORAGE_ACTION})
 
 
 def unpriced_kind(model: str, action: str | None) -> str | None:
-    """Why this kind of call has no list price, whatever the catalogue holds; None if it may have one."""
+    """Why this kind of call has no list price, whatever is in the catalogue; None if it may have one."""
     if model.startswith("tunedModels/"):
         return f"{model} is a tuned model: those have no list price"
     if not (action is None or action in _COMPONENTS or action in _BY_PIECE or action == OPENAI_BATCH):
@@ -208,7 +207,7 @@ def unpriced_kind(model: str, action: str | None) -> str | None:
 
 
 def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
-    # A batch is known from its route: the usage of its responses does not report it.
+    # The batch tier follows from the route: the usage of the responses does not report it.
     if tier == "batch" or action in BATCHES or action == OPENAI_BATCH:
         return "batch"
     # The billed tier takes precedence over the requested one: a request may be downgraded.
@@ -216,16 +215,15 @@ def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
 
 
 class _Terms(NamedTuple):
-    """What the calls of a day are priced by, whatever they use: the model that is priced, its price lists by
-    context, and why there is none for any other prompt."""
+    """The prices for a kind of call on a day: the priced model, its price lists by context, and the reason if
+    none applies."""
 
     model: str
     tariffs: tuple[Tariff, ...]
     why_none: str
 
     def tariff(self, prompt: int) -> Tariff:
-        """`prompt`: all of its tokens, the cached ones too: they decide on the context's price. Raises
-        UnpricedError."""
+        """The price list for a prompt of that many tokens, including cached ones. Raises UnpricedError."""
         for tariff in self.tariffs:
             if tariff.fits(prompt):
                 return tariff
@@ -235,7 +233,7 @@ class _Terms(NamedTuple):
 # Needed by each call; few models are in use.
 @lru_cache(maxsize=1024)
 def _terms(catalogue: Catalogue, model: str, named: str, day: date, tier: str, action: str | None) -> _Terms:
-    """`model` was asked for, `named` has served."""
+    """`model` was requested, `named` served the call."""
     name = catalogue.resolve_alias(named, day)
     if reason := unpriced_kind(model, action):
         return _Terms(name, (), reason)
@@ -267,7 +265,7 @@ def _token_lines(
 
 
 def _kind_of(tariff: Tariff) -> Components | None:
-    """What the model's tokens are billed as; None if it is charged by piece or second."""
+    """How the model's tokens are split into components; None if it is charged by piece or second."""
     for kind, text in _TEXT_INPUT.items():
         if text in tariff.prices:
             return kind

@@ -1,7 +1,7 @@
-"""What a SKU of Google's bill charges for: its description gives model, kind, modality, tier, context. Pure.
+"""Parses the descriptions of SKUs on Google's bills: model, kind, modality, tier, context. Pure.
 
-Google documents no grammar of these descriptions; the forms here are those that bills of the Gemini API show
-(the cases of the tests, gathered from published bills and catalogues in 2026):
+Google does not document the format of these descriptions; these are the forms on bills of the Gemini API (see
+the cases of the tests, collected from published bills and catalogues in 2026):
 
 - `Generate content [cached] input|output token count MODEL [short|long] [input|output] [MODALITY] [TIER]`,
   also `…for MODEL`, and with `caching` at the end for cached input
@@ -11,7 +11,7 @@ Google documents no grammar of these descriptions; the forms here are those that
 - `Generate content search query gemini 3 free|paid one`; `Grounding with Google Search|Maps on Gemini 3`
 - `Imagen 4 [Fast|Ultra] Generation`
 
-A word that none of them has, or a model that the catalogue lacks, makes a SKU unknown: nothing is guessed.
+A SKU with any other word, or with a model that is not in the catalogue, is unknown: nothing is guessed.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from gatekeeper.pricing.tariff import MODALITIES
 LONG_PROMPT = 200_000  # tokens; a request with more is billed as `long`
 CONTEXTS = ("short", "long")
 TIER_WORDS = ("flex", "batch", "priority")
-# Of what the bill says beside model, modality, tier and context; thoughts have the price of other output.
+# Words that are ignored; thoughts have the price of other output.
 NO_MEANING = ("input", "output", "thinking", "non-thinking")
 
-# Models that bills call otherwise.
+# Models that have another name on bills.
 BILLED_AS = {
     "gemini-2.5-flash-native-image-generation": "gemini-2.5-flash-image",
     "gemini-3.1-pro": "gemini-3-pro",
@@ -70,14 +70,14 @@ _COMPONENT = re.compile(
     rf"(?:live_|embedding_)?(?P<kind>input|cached|output)_(?P<modality>{'|'.join(MODALITIES)})"
     r"(?:_thinking|_not_thinking)?"
 )
-# As of gemini-2.5-flash-preview-09-2025 and gemini-2.0-flash-001, which a bill names without.
+# Suffixes as in gemini-2.5-flash-preview-09-2025 and gemini-2.0-flash-001, which bills leave out.
 _NO_NAME = re.compile(r"-(?:preview|exp|latest)(?=-|\Z)")
 _VERSION = re.compile(r"(?:-\d{2}-\d{4}|-\d{2}-\d{2}|-\d{3})\Z")
 
 
 class Charge(NamedTuple):
-    """What is charged for. `family` is the model without its version; None in `modality`, `tier` or `context`
-    stands for each one that has no SKU of its own."""
+    """What a SKU charges for. `family` is the model without its version. None in `modality`, `tier` or
+    `context` stands for all that have no SKU of their own."""
 
     family: str
     kind: str
@@ -86,7 +86,7 @@ class Charge(NamedTuple):
     context: str | None = None
 
     def covers(self, other: Charge) -> bool:
-        """Whether `other`, of which all is known, is part of this."""
+        """Whether this includes `other`, which has no None."""
         return (
             (self.family, self.kind) == (other.family, other.kind)
             and self.modality in (None, other.modality)
@@ -96,24 +96,24 @@ class Charge(NamedTuple):
 
     @property
     def specific(self) -> int:
-        """How many of its parts are known."""
+        """How many of its attributes are not None."""
         return sum(part is not None for part in self)
 
 
 def model_family(model: str) -> str:
-    """The model as a bill names it: without `preview`, dates and version numbers of three digits."""
+    """The model as on a bill: without `preview`, dates and three-digit version numbers."""
     name = _VERSION.sub("", _NO_NAME.sub("", model.lower().removeprefix("models/")))
     return BILLED_AS.get(name, name)
 
 
 def families_of(ids: Iterable[str]) -> frozenset[str]:
-    """The families of a catalogue's ids; of globs there are none."""
+    """The families of a catalogue's ids, except globs."""
     return frozenset(model_family(name) for name in ids if "*" not in name)
 
 
 def component_charge(component: str, model: str, tier: str, prompt_tokens: int | None) -> Charge:
-    """What a line of a cost would be on the bill: a component, the model that was priced, its tier, and the
-    prompt's tokens, which decide on `long`."""
+    """The charge on the bill that corresponds to a cost line: its component, the priced model, the tier, and
+    the prompt tokens, which determine `long`."""
     if component in BILLED_SEARCHES:
         kind, generation = BILLED_SEARCHES[component]
         return Charge(generation, kind)
@@ -125,10 +125,10 @@ def component_charge(component: str, model: str, tier: str, prompt_tokens: int |
 
 
 def sku_charge(description: str, families: Collection[str]) -> Charge | None:
-    """What a SKU charges for, by its description; None if that is not known for sure."""
+    """What a SKU charges for, from its description; None if that is not certain."""
     text = " ".join(_spelled(description).split())
     if found := _TOKENS.fullmatch(text):
-        # Several readings of one text that differ are as good as none.
+        # An ambiguous description counts as unknown.
         charges = set(_token_charges(found["before"].split(), found["kind"], found["rest"].split(), families))
         return charges.pop() if len(charges) == 1 else None
     if found := _STORAGE.fullmatch(text):
@@ -154,7 +154,8 @@ def _spelled(description: str) -> str:
 def _token_charges(
     before: list[str], kind: str, words: list[str], families: Collection[str]
 ) -> Iterator[Charge]:
-    """For each model that the words can begin with: `image` may be part of its name, or the modality."""
+    """The charge for each model that the words may begin with: `image` may be part of its name, or the
+    modality."""
     for length, name in enumerate(accumulate(words, "{}-{}".format), 1):
         family = model_family(name)
         if family in families and (charge := _qualified(family, kind, [*before, *words[length:]])):
@@ -162,7 +163,8 @@ def _token_charges(
 
 
 def _qualified(family: str, kind: str, words: list[str]) -> Charge | None:
-    """The charge with what the other words say; None if one is unknown, or two contradict each other."""
+    """The charge with the attributes in the remaining words; None if a word is unknown, or two contradict
+    each other."""
     rest = [word for word in words if word not in NO_MEANING]
     is_cached = "cached" in rest or "caching" in rest
     modalities, tiers, contexts = (
@@ -173,7 +175,7 @@ def _qualified(family: str, kind: str, words: list[str]) -> Charge | None:
         return None
     if is_cached and kind == "output":
         return None
-    # A SKU of cached tokens without a tier holds for all tiers that have none of their own.
+    # A SKU of cached tokens without a tier applies to all tiers without a SKU of their own.
     tier = tiers[0] if tiers else None if is_cached else "standard"
     return Charge(
         family,

@@ -1,8 +1,8 @@
-"""What a stream costs by each of its events, without calculating each anew. Pure.
+"""The cost of a stream after each of its events, without a full calculation for each. Pure.
 
-While nothing but the tokens of its output changes, the cost of a call is linear in them: all of them are
-priced as one component, because the prompt and the tier, which decide the price, do not change. So two known
-costs give every later one exactly.
+While only the output tokens change, the cost of a call is linear in them: all are priced as one component,
+because the prompt and the tier, which determine the price, stay the same. So two known costs give every later
+one exactly.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 class StreamCost:
-    """Of one stream. Costs are in pico-dollars."""
+    """The costs of one stream, in pico-dollars."""
 
     __slots__ = ("_output", "_pico", "_rest", "_token_pico")
 
@@ -21,14 +21,14 @@ class StreamCost:
         self._token_pico: int | None = None  # None until two costs are known
 
     def at(self, output: int, rest: object, calculate: Callable[[], int]) -> int:
-        """The cost with so many tokens of output, one at least; `rest` is all else that it depends on.
-        `calculate` is asked where it does not follow from earlier ones."""
+        """The cost at this number of output tokens, at least one; `rest` is everything else that it depends
+        on. `calculate` is called if the cost does not follow from earlier ones."""
         if rest != self._rest:
             self._rest, self._token_pico = rest, None
             self._output, self._pico = output, calculate()
             return self._pico
         grown = output - self._output
         if self._token_pico is None and grown:
-            # Exact: the difference of two costs is so many tokens times one price.
+            # Exact: the difference of two costs is a number of tokens times one price.
             self._token_pico = (calculate() - self._pico) // grown
         return self._pico + grown * (self._token_pico or 0)

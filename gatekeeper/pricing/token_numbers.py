@@ -1,10 +1,10 @@
-"""A call that is told by numbers of tokens, as by the options of `prices quote`."""
+"""A hypothetical call that is given by token counts, as in the options of `prices quote`."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# As many digits as a count of the API may have.
+# The largest count that the API accepts, in digits.
 MOST_TOKENS = 10**15
 
 
@@ -19,16 +19,16 @@ class TokenNumbers(NamedTuple):
 
     @property
     def are_given(self) -> bool:
-        """Whether they tell a call: one has at least a prompt or an answer."""
+        """Whether they describe a call, which has at least input or output."""
         return self.input is not None or self.output is not None
 
     @property
     def contradict(self) -> bool:
-        """Whether more of the prompt is cached than there is."""
+        """Whether more tokens are cached than the prompt has."""
         return self.cached is not None and self.cached > (self.input or 0)
 
     def usage(self) -> dict[str, object]:
-        """As the `usageMetadata` of an answer: whatever is not given is not used."""
+        """The counts as the `usageMetadata` of a response: counts that are not given are 0."""
         prompt, output, cached, thoughts = (number or 0 for number in self)
         return {
             "promptTokenCount": prompt,
@@ -47,4 +47,4 @@ MEANINGS = {
     "thoughts": "Tokens of thinking.",
 }
 CACHED_IS_PART = "cached tokens are a part of the prompt, and count in {input} too"
-"""Why numbers contradict each other; `input` is how that number is named where it was given."""
+"""The error message; `input` is the name of that number where it was given."""

@@ -1,6 +1,5 @@
-"""Where the keys of a TOML document are: `tomllib` tells what they hold, and not in which line.
-
-A path is what leads to a value: `("models", 0, "prices", 2, "input")`. Pure.
+"""Finds the lines of the keys in a TOML document, which `tomllib` does not report. A path has the keys and
+indices that lead to a value: `("models", 0, "prices", 2, "input")`. Pure.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ _SCALAR = re.compile(
 
 
 def key_lines(text: str) -> dict[Path, int]:
-    """The line, from 1, in which each value or table of a valid TOML document begins (of a table that has a
-    header, the first one). The document is one that tomllib takes; of any other nothing is promised."""
+    """The line, from 1, in which each value or table begins (for a table with headers, the first one). The
+    document must be valid for tomllib; otherwise the result is undefined."""
     scanner = _Scanner(text)
     scanner.document()
     breaks = [found.start() for found in re.finditer("\n", text)]
@@ -35,13 +34,13 @@ def key_lines(text: str) -> dict[Path, int]:
 
 
 class _Scanner:
-    """Goes through a document once. `places` has the offset of each path."""
+    """Scans a document once. `places` has the offset of each path."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
         self.places: dict[Path, int] = {}
-        # How many tables an array of tables has so far
+        # The number of tables in each array of tables so far
         self._counts: dict[Path, int] = {}
 
     def document(self) -> None:
@@ -73,9 +72,9 @@ class _Scanner:
         return table
 
     def _latest(self, path: Path) -> Path:
-        """The last table of an array of tables; any other path as it is."""
+        """The path of the last table if this is an array of tables; otherwise the same path."""
         count = self._counts.get(path)
-        # A header below an array of tables is about the last of them (TOML 1.0).
+        # A sub-table header refers to the last element of an array of tables (TOML 1.0).
         return (*path, count - 1) if count else path
 
     def _pair(self, table: Path) -> None:
@@ -83,7 +82,7 @@ class _Scanner:
         path = table
         for name in self._key():
             path = (*path, name)
-            # Also those between the dots of a dotted key.
+            # Also the tables of a dotted key.
             self.places.setdefault(path, started)
         self._skip(_INDENT)
         self._at += 1  # =
@@ -118,10 +117,10 @@ class _Scanner:
         self._at += 1
 
     def _key(self) -> list[str]:
-        """The parts of a key, which is dotted or has one."""
+        """The parts of a key, dotted or simple."""
         written = self._skip(_KEY)
         parts: list[str] = []
-        # tomllib reads escapes and quotes.
+        # tomllib decodes quotes and escapes.
         found: Any = tomllib.loads(f"{written} = 0")
         while found != 0:
             ((name, found),) = found.items()

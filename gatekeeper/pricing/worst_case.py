@@ -1,17 +1,17 @@
 """An upper bound for a call of unknown cost, so that a budget can count it. Pure.
 
-An estimate is charged to a key's budget and is never a cost: the ledger's cost stays unknown. The rules:
+The bound is charged to a key's budget, but it is not a cost: the cost in the ledger stays unknown. The rules:
 
-- Reported tokens that only searches keep from being priced cost their price, and the searches theirs; if one
-  ran and no query is listed, it counts as `DEFAULT_QUERY_COUNT` queries.
-- Other reported tokens cost the model's highest price of that day over all tiers, contexts and modalities;
-  for a model without any price that day, the highest of the whole catalogue.
+- If the cost is unknown only because of searches, the reported tokens are charged at their price, and the
+  searches at theirs; if a search ran and no query is listed, it counts as `DEFAULT_QUERY_COUNT` queries.
+- Other reported tokens are charged at the model's highest price of that day over all tiers, contexts and
+  modalities; for a model without any price that day, at the highest in the catalogue.
 - If the prompt was not reported, each byte of the request counts as a token, up to the largest context window
-  (which is what a compressed request counts as). Output that was not reported counts as the longest possible
-  one: 65,536 tokens.
-- Of a model that is charged by piece or second, and of calls that make pictures or films with an unknown one,
-  the most pieces that one request can ask for (`MAX_UNITS`) at the highest price; so of pieces and seconds
-  whose number is not known.
+  (a compressed request counts as all of that). If the output was not reported, it counts as the longest
+  possible: 65,536 tokens.
+- For a model that is charged by piece or second, and for calls that generate images or videos with an unknown
+  model, the maximum of one request (`MAX_UNITS`) at the highest price; also for pieces and seconds whose
+  number is unknown.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ MAX_PROMPT_TOKENS = 1_048_576  # tokens
 # Tokens, thoughts included
 MAX_OUTPUT_TOKENS = 65_536
 DEFAULT_QUERY_COUNT = 10
-# Of one request, by price component: pictures, songs; seconds of all films together (Imagen's and Veo's
-# parameters, "sampleCount" and "durationSeconds").
+# Maximum of one request, by price component: images, songs, total seconds of video (the parameters
+# `sampleCount` and `durationSeconds` of Imagen and Veo).
 MAX_UNITS = {IMAGE: 4, MUSIC: 1, **{VIDEO_SECOND + size: 4 * 8 for size in VIDEO_RESOLUTIONS}}
 
 
 class WorstCase(NamedTuple):
-    """Pico-dollars, and an explanation in words."""
+    """An upper bound in pico-dollars, and a note that explains it."""
 
     pico: int
     note: str
 
 
 class Prices(NamedTuple):
-    """The highest prices: pico-dollars per token of input, of text in it, and of output, and for one of each
-    other unit."""
+    """The highest prices, in pico-dollars: per token of input, of text input and of output, and per single
+    unit of everything else."""
 
     input_pico: int
     text_pico: int
@@ -56,7 +56,7 @@ class Prices(NamedTuple):
     units_pico: dict[str, int]
 
     def units(self, quantities: Mapping[str, int]) -> int:
-        """Pico-dollars for so many of each unit."""
+        """The price of these quantities, in pico-dollars."""
         return sum(count * self.units_pico.get(name, 0) for name, count in quantities.items())
 
 
@@ -72,8 +72,8 @@ def worst_case(
     billed_units: Mapping[str, int | None] = NO_BILLED_UNITS,
     request_bytes: int | None,
 ) -> WorstCase:
-    """An upper bound for a call that reached Google and has no known cost. The parameters are those of
-    `quote.quote`; `request_bytes` None: the length of the request is not known."""
+    """An upper bound for a call that reached Google and whose cost is unknown. For the parameters see
+    `quote.quote`; `request_bytes` None: the length of the request is unknown."""
     name = model_version or model or ""
     prices = highest_prices(catalogue, name, at.astimezone(UTC).date())
     assumed = dict(_assumed(prices, unit, count) for unit, count in billed_units.items())
@@ -100,11 +100,11 @@ def worst_case(
 
 
 def _assumed(prices: Prices, unit: str, count: int | None) -> tuple[str, int]:
-    """A unit with as much of it as there can be, if that is not known."""
+    """The unit and its quantity, or the maximum if the quantity is unknown."""
     if count is not None:
         return unit, count
     if unit.startswith(VIDEO_SECOND):
-        # What is not known is the request's body, and so neither is the resolution that it asks for.
+        # The body of the request is unknown, and so is the requested resolution.
         unit = max(
             (VIDEO_SECOND + size for size in VIDEO_RESOLUTIONS), key=lambda name: prices.units({name: 1})
         )
@@ -112,8 +112,8 @@ def _assumed(prices: Prices, unit: str, count: int | None) -> tuple[str, int]:
 
 
 def max_units(prices: Prices, action: str | None) -> int:
-    """Pico-dollars of what one request can ask for of a model that makes pictures, films or songs."""
-    # An unknown model counts as each of them, but only where the call is made for that.
+    """The highest cost of one request for images, videos or songs, in pico-dollars."""
+    # An unknown model counts as each of these kinds, but only if the action generates media.
     if prices.output_pico and action not in MEDIA_ACTIONS:
         return 0
     return max(count * prices.units_pico.get(name, 0) for name, count in MAX_UNITS.items())
@@ -124,7 +124,8 @@ def _with_note(pico: int, how: str) -> WorstCase:
 
 
 def _tokens(usage: Usage | None, action: str | None, request_bytes: int | None) -> tuple[int, int, str]:
-    """Tokens of input and output (the larger where counts contradict each other), and what was assumed."""
+    """The tokens of input and output (the larger count if they contradict each other), and a note on what was
+    assumed."""
     known = usage or Usage()
     assumed: list[str] = []
     prompt = known.prompt
@@ -150,7 +151,7 @@ def _output(usage: Usage, input_tokens: int) -> int | None:
         counts.append(usage.total - input_tokens)
     if usage.output is not None or usage.thoughts is not None:
         counts.append((usage.output or 0) + (usage.thoughts or 0))
-    # The larger one, where they contradict each other: this is an upper bound.
+    # The larger one if they contradict each other: this is an upper bound.
     return max(counts, default=None)
 
 
@@ -164,12 +165,13 @@ def highest_prices(catalogue: Catalogue, name: str, day: date) -> Prices:
 
 
 def prices_of(rows: Iterable[Tariff], catalogue: Catalogue, day: date) -> Prices:
-    """The highest prices in these rows; what they lack for searches is as dear as anywhere that day."""
+    """The highest prices in these rows; if they have no price for searches, the highest in the catalogue that
+    day."""
     highest = _highest_by_component(rows)
     everywhere = _everywhere(catalogue, day)
     tokens = {name: price for name, price in highest.items() if unit_of(name) is TOKENS}
     units = {name: price for name, price in highest.items() if name not in tokens}
-    # A request that searches is charged once or by query: as dear as either, so that the bound holds.
+    # A request that searches is charged once or by query: the higher of both prices, so that the bound holds.
     for query, kind in SEARCH_KINDS.items():
         known = units if kind.request in units or query in units else everywhere
         units[query] = max(known.get(query, 0), known.get(kind.request, 0))
