@@ -182,7 +182,7 @@ def tier_column(tier: str) -> Column[Line]:
 
 def marked(tariff: Tariff, component: str, marks: set[str]) -> str:
     price = dollars(component, tariff.prices.get(component))
-    word = "own" if component in tariff.own else tariff.doubts.get(component)
+    word = "own" if component in tariff.own else tariff.confidence.get(component)
     if word is None:
         return price
     marks.add(MARKS[word])

@@ -139,7 +139,7 @@ class BatchCost:
         if self._too_many:
             notes[TOO_MANY_GROUPS] = None
         elif self.cost_pico is not None and (usage := self.usage):
-            summed = priced_again(self._catalogue, usage, model=self._model, action=self._action, at=self._at)
+            summed = batch_quote(self._catalogue, usage, model=self._model, action=self._action, at=self._at)
             if summed is None or summed.cost_pico != self.cost_pico:
                 notes[SUM_DIFFERS] = None
         return tuple(notes)
@@ -238,7 +238,7 @@ class PricedSum(NamedTuple):
     largest_prompt: int
 
 
-def priced_again(
+def batch_quote(
     catalogue: Catalogue, usage: bytes, *, model: str | None, action: str | None, at: datetime
 ) -> Quote | None:
     """The cost of a batch from the `usage` of its row; None if that is not a list of sums. Never raises."""

@@ -56,7 +56,7 @@ def _tariff(tariff: Tariff) -> dict[str, object]:
         "prices": {
             name: {"unit": unit.name, "usd": usd(pico * unit.size)} for name, (unit, pico) in priced.items()
         },
-        "confidence": tariff.doubts,
+        "confidence": tariff.confidence,
         "own": sorted(tariff.own),
     }
 

@@ -141,7 +141,7 @@ def tariff_of(row: dict[str, object], inputs: tuple[Modality, ...], *, own: bool
         ends=ends or date.max,
         above=above,
         up_to=up_to,
-        doubts=dict.fromkeys(prices, str(read["confidence"])) if "confidence" in read else {},
+        confidence=dict.fromkeys(prices, str(read["confidence"])) if "confidence" in read else {},
         own=frozenset(prices) if own else frozenset(),
     )
 

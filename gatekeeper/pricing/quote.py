@@ -88,8 +88,8 @@ def quote(
     """
     day = at.astimezone(UTC).date()
     named = (model_version or model).removeprefix("models/")
-    terms = _terms(catalogue, model, named, day, _billed_tier(tier, usage, action), action)
-    priced = terms.model
+    price_lists = _price_lists(catalogue, model, named, day, _billed_tier(tier, usage, action), action)
+    priced = price_lists.model
     notes = _assumptions(named, priced, day, tier, usage)
     # Before any price is looked up: counting tokens is free even for a model without one.
     if action in FREE_ACTIONS:
@@ -97,7 +97,7 @@ def quote(
     try:
         # Cached tokens count towards the threshold, output and tool use do not ("prompts <= 200k tokens").
         prompt = (usage and usage.prompt) if largest_prompt is None else largest_prompt
-        tariff = terms.tariff(prompt or 0)
+        tariff = price_lists.tariff(prompt or 0)
         lines = _token_lines(priced, tariff, usage, action, has_units=bool(billed_units))
         if billed_units:
             lines += unit_lines(priced, tariff, billed_units, notes)
@@ -119,7 +119,7 @@ def searches_charged(
     if its model has no price for them. `model` is the one that served."""
     try:
         # The price of searches does not depend on the length of the prompt.
-        tariff = _terms(catalogue, model, model, day, _billed_tier(tier, usage, None), None).tariff(0)
+        tariff = _price_lists(catalogue, model, model, day, _billed_tier(tier, usage, None), None).tariff(0)
     except UnpricedError:
         return {}
     searched = [kind for kind in SEARCH_KINDS if kind in billed_units]
@@ -151,14 +151,14 @@ def sum_of_quotes(quotes: Iterable[Quote]) -> Quote:
 def unpriced_reason(catalogue: Catalogue, model: str, day: date, action: str | None) -> str | None:
     """Why a call of this model that starts on that day (UTC) in the standard tier cannot be priced, whatever
     its usage; None if it can."""
-    terms = _terms(catalogue, model, model, day, _billed_tier("standard", None, action), action)
+    price_lists = _price_lists(catalogue, model, model, day, _billed_tier("standard", None, action), action)
     try:
-        tariff = terms.tariff(0)
+        tariff = price_lists.tariff(0)
     except UnpricedError as reason:
         return str(reason)
     wanted = _COMPONENTS.get(action or "")
     if wanted and _kind_of(tariff) not in (None, wanted):
-        return f"{terms.model} has no price for {action}"
+        return f"{price_lists.model} has no price for {action}"
     return None
 
 
@@ -214,34 +214,36 @@ def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
     return (usage and usage.service_tier) or tier
 
 
-class _Terms(NamedTuple):
+class _PriceLists(NamedTuple):
     """The prices for a kind of call on a day: the priced model, its price lists by context, and the reason if
     none applies."""
 
     model: str
     tariffs: tuple[Tariff, ...]
-    why_none: str
+    no_price: str
 
     def tariff(self, prompt: int) -> Tariff:
         """The price list for a prompt of that many tokens, including cached ones. Raises UnpricedError."""
         for tariff in self.tariffs:
             if tariff.fits(prompt):
                 return tariff
-        raise UnpricedError(self.why_none)
+        raise UnpricedError(self.no_price)
 
 
 # Needed by each call; few models are in use.
 @lru_cache(maxsize=1024)
-def _terms(catalogue: Catalogue, model: str, named: str, day: date, tier: str, action: str | None) -> _Terms:
+def _price_lists(
+    catalogue: Catalogue, model: str, named: str, day: date, tier: str, action: str | None
+) -> _PriceLists:
     """`model` was requested, `named` served the call."""
     name = catalogue.resolve_alias(named, day)
     if reason := unpriced_kind(model, action):
-        return _Terms(name, (), reason)
+        return _PriceLists(name, (), reason)
     found = catalogue.find(name)
     if found is None:
-        return _Terms(name, (), f"{name} is not in the price catalogue of {catalogue.version}")
+        return _PriceLists(name, (), f"{name} is not in the price catalogue of {catalogue.version}")
     tariffs = tuple(tariff for tariff in found.tariffs.get(tier, ()) if tariff.holds(day))
-    return _Terms(name, tariffs, f"{name} has no price in tier {tier} on {day}")
+    return _PriceLists(name, tariffs, f"{name} has no price in tier {tier} on {day}")
 
 
 def _token_lines(

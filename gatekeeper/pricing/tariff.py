@@ -30,8 +30,8 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
     one tier, period and context.
 
     `starts` is its first day (UTC), `ends` the first day after it. It applies to prompts of more than `above`
-    and at most `up_to` tokens, including cached ones ("prompts <= 200k tokens"). `doubts` has the confidence
-    ("likely" or "doubtful") of prices that were not seen on Google's own page, by component; `own` has the
+    and at most `up_to` tokens, including cached ones ("prompts <= 200k tokens"). `confidence` ("likely" or
+    "doubtful"), by component, is that of prices that were not seen on Google's own page; `own` has the
     components whose price is the user's own.
     """
 
@@ -42,7 +42,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
     # Below 0, to include an empty prompt.
     above: int = -1
     up_to: int | None = None
-    doubts: dict[str, str] = {}
+    confidence: dict[str, str] = {}
     own: frozenset[str] = frozenset()
 
     def covers(self, day: date, prompt: int) -> bool:
@@ -122,7 +122,7 @@ def _add_up(tier: str, rows: tuple[Tariff, ...], over: tuple[Tariff, ...]) -> It
             ends=ends,
             above=above,
             up_to=None if up_to == _UNBOUNDED else up_to,
-            doubts={name: row.doubts[name] for name, row in last.items() if name in row.doubts},
+            confidence={name: row.confidence[name] for name, row in last.items() if name in row.confidence},
             own=frozenset(name for name, row in last.items() if name in row.own),
         )
 

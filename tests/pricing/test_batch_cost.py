@@ -17,7 +17,7 @@ from gatekeeper.pricing.batch_cost import (
     MAX_GROUPS,
     TOO_MANY_GROUPS,
     BatchCost,
-    priced_again,
+    batch_quote,
 )
 from gatekeeper.pricing.cost_notes import SUM_DIFFERS, SUMS_INCOMPLETE
 from gatekeeper.pricing.priced_call import PricedColumns, row_quote
@@ -251,7 +251,7 @@ def test_a_sum_that_costs_something_else_is_told() -> None:
 
 @cases("usage", [b'{"responses": 1}', b"[]", b'[{"responses": 1}]', b'["responses"', b"[" * 9999])
 def test_other_usage_is_no_batch(usage: bytes) -> None:
-    assert priced_again(CATALOGUE, usage, model=PRO, action=ACTION, at=AT) is None
+    assert batch_quote(CATALOGUE, usage, model=PRO, action=ACTION, at=AT) is None
 
 
 SEARCH, MAPS = "grounding_search_query", "grounding_maps_query"

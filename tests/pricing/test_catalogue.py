@@ -240,7 +240,7 @@ def test_what_has_no_tier_costs_the_same_in_all_where_the_tier_has_no_price_of_i
         return (
             tariff.prices.get("grounding_search_query"),
             tariff.prices.get("cache_storage_token_hour"),
-            "output_text" in tariff.prices or "cache_storage_token_hour" in tariff.doubts,
+            "output_text" in tariff.prices or "cache_storage_token_hour" in tariff.confidence,
         )
 
     yesterday = TODAY - timedelta(days=1)

@@ -70,7 +70,7 @@ def test_a_price_wins_where_its_row_covers_and_elsewhere_the_built_in_one_stays(
     tariff = model.tariff("standard", DAY, 5)
     assert tariff
     assert tariff.own == {"input_text"}
-    assert set(tariff.doubts) == tariff.prices.keys() - tariff.own
+    assert set(tariff.confidence) == tariff.prices.keys() - tariff.own
     assert (model.ids, model.source, model.note) == (("a",), "page", "Noted.")
 
 
