@@ -264,7 +264,7 @@ class Journal:
     ) -> None:
         if record is None:
             self._damaged.add(after)
-        # A call's later begin knows more of it (`Ledger.begin_again`).
+        # A call's later begin knows more of it (`Ledger.update_begin`).
         elif record.begin:
             open_calls[record.begin.id] = record.begin
         elif record.end:

@@ -41,7 +41,7 @@ class Ledger:
         # After the journal: subscribers must not see a call that a crash could still lose.
         self.events.publish("call.started", call, size)
 
-    def begin_again(self, call: CallRecord) -> None:
+    def update_begin(self, call: CallRecord) -> None:
         """Replaces the record of a call's begin: more is known of what it is charged if the process dies, or
         of what it has made."""
         truncate_fields(call)

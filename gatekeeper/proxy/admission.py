@@ -25,9 +25,9 @@ from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_accounting import apply_request
 from gatekeeper.proxy.call_budget import reserve
 from gatekeeper.proxy.call_rates import reserve_rates
-from gatekeeper.proxy.carrier import PREFIX
 from gatekeeper.proxy.failures import Refused
 from gatekeeper.proxy.not_found import base_url_refusal
+from gatekeeper.proxy.transport import PREFIX
 from gatekeeper.public_url import public_base
 from gatekeeper.refusals import Reason, Refusal
 

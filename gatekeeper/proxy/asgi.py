@@ -1,4 +1,4 @@
-"""ASGI application of `/gemini`: creates a carrier per call, and sweeps all open calls for timeouts."""
+"""ASGI application of `/gemini`: creates a transport per call, and sweeps all open calls for timeouts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gatekeeper.keys.explanation import Explanation, HypotheticalCall
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.cors import allow_reading, is_preflight
 from gatekeeper.proxy.explain import explain
 from gatekeeper.proxy.failures import CutByGateway, draining_refusal
-from gatekeeper.proxy.http import HttpCarrier, PreflightCall, PreflightCarrier
+from gatekeeper.proxy.http import HttpTransport, PreflightCall, PreflightTransport
 from gatekeeper.proxy.lifecycle import CallLifecycle
-from gatekeeper.proxy.live import LiveCarrier
+from gatekeeper.proxy.live import LiveTransport
+from gatekeeper.proxy.transport import RequestHead, Transport
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import hung_up
 from gatekeeper.times import ClockWatch
@@ -27,8 +27,12 @@ from gatekeeper.times import ClockWatch
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
 CHARGE_SECONDS = 5.0  # seconds between two looks at what is due: some microseconds each
 
-CarrierFactory = Callable[[Scope, Receive, Send], Carrier[ProxyCall]]
-CARRIERS: dict[str, CarrierFactory] = {"http": HttpCarrier, "websocket": LiveCarrier}  # by the scope's type
+TransportFactory = Callable[[Scope, Receive, Send], Transport[ProxyCall]]
+TRANSPORTS: dict[str, TransportFactory] = {
+    "http": HttpTransport,
+    "websocket": LiveTransport,
+}
+"""By the type of the ASGI scope."""
 
 
 class Proxy:
@@ -38,7 +42,7 @@ class Proxy:
         self.context = context
         self.open_calls: set[ProxyCall] = set()
         # Its own copy, so that one can be put in for one proxy.
-        self.carriers = dict(CARRIERS)
+        self.transports = dict(TRANSPORTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = self.new_call(scope, receive, send)
@@ -52,12 +56,12 @@ class Proxy:
 
     def new_call(self, scope: Scope, receive: Receive, send: Send) -> CallLifecycle:
         if scope["type"] == "http" and is_preflight(scope["method"], scope["headers"]):
-            carrier, kind = PreflightCarrier(scope, receive, send), PreflightCall
+            transport, kind = PreflightTransport(scope, receive, send), PreflightCall
         else:
-            carrier, kind = self.carriers[scope["type"]](scope, receive, send), CallLifecycle
-        if self.context.allowed_origins and isinstance(carrier, HttpCarrier):
-            allow_reading(carrier.stream, self.context.allowed_origins, scope["headers"])
-        return kind(self.context, RequestHead.of(scope), carrier)
+            transport, kind = self.transports[scope["type"]](scope, receive, send), CallLifecycle
+        if self.context.allowed_origins and isinstance(transport, HttpTransport):
+            allow_reading(transport.stream, self.context.allowed_origins, scope["headers"])
+        return kind(self.context, RequestHead.of(scope), transport)
 
     # For the admin API and the shutdown
 
@@ -95,17 +99,17 @@ class Proxy:
                 # A call that goes on without its client is asked each time: it has bounds of its own
                 # (`UpstreamExchange.continues`).
                 if call.exchange.disconnected_at is not None or (
-                    call in asked and call.carrier.is_disconnected()
+                    call in asked and call.transport.is_disconnected()
                 ):
                     call.client_disconnected()
                 if now > call.deadline and call.timeout_failure is not None:
                     # While a write to the client is blocked the timeout is the client's.
-                    if not call.carrier.write_blocked:
+                    if not call.transport.write_blocked:
                         call.end(call.timeout_failure())
                     # The call is finished without this client, for whom the write would wait for ever.
                     elif call.client_disconnected():
                         call.exchange.stop_writing()
-                elif refusal := call.carrier.revocation(call):
+                elif refusal := call.transport.revocation(call):
                     call.end(CutByGateway(refusal))
             for upstream in self.context.upstreams():
                 upstream.close_expired()
@@ -133,7 +137,7 @@ def possibly_disconnected(calls: Iterable[ProxyCall]) -> set[ProxyCall]:
     polled: dict[int, ProxyCall] = {}
     asked: set[ProxyCall] = set()
     for call in calls:
-        socket = call.carrier.client_socket
+        socket = call.transport.client_socket
         # A descriptor that two have is of a new connection, and the other one's is closed.
         if socket is None or socket.disconnected or socket.descriptor in polled:
             asked.add(call)

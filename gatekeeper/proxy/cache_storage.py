@@ -28,7 +28,7 @@ PERIOD = 3600 * SECOND
 UNKNOWN_TOKENS_NOTE = "its storage cannot be charged: the response does not say its tokens and times"
 
 
-def storage_begun(call: CallRecord, content: CachedContent) -> PendingCharge | None:
+def pending_storage(call: CallRecord, content: CachedContent) -> PendingCharge | None:
     """What the creation of a cached content leaves to be charged; None if its tokens or times are unknown."""
     if content.tokens is None or content.created_at is None or content.expires_at is None:
         return None

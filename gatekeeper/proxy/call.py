@@ -1,8 +1,8 @@
-"""One call to `/gemini`: what is known of it, and what is done to it while it runs. Its life is in
+"""One call to `/gemini`: its state, and what is done to it while it runs. The order of its steps is in
 `lifecycle`.
 
-What all calls share is in `ProxyContext`. The carrier relays the bytes: HTTP in `http`, the WebSockets of the
-Live API in `live`.
+What all calls share is in `ProxyContext`. The transport relays the bytes: HTTP in `http`, the WebSockets of
+the Live API in `live`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from gatekeeper.proxy.authenticate import CREDENTIAL_HEADERS, extract_credential
 from gatekeeper.proxy.call_accounting import apply_summary
 from gatekeeper.proxy.call_google_key import CallGoogleKey
 from gatekeeper.proxy.call_price import why_unpriced
-from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.failures import CallFailed, ClientGone
 from gatekeeper.proxy.headers import upstream_headers
+from gatekeeper.proxy.transport import RequestHead, Transport
 from gatekeeper.proxy.upstream_exchange import UpstreamExchange
 from gatekeeper.public_url import client_address
 from gatekeeper.upstream.pool import UpstreamPool
@@ -50,14 +50,14 @@ class ProxyCall:
     and the API for it."""
 
     __slots__ = (
-        "_started", "access", "accounts", "begun", "cancel_scope", "carrier", "context", "cost_bound",
-        "credential", "deadline", "exchange", "failure", "fields", "forwarded_call_ids", "google_key", "head",
-        "headers", "key", "meter", "rate_reservations", "relay_complete", "request_parser", "reservation",
-        "route", "row", "session", "tier_header", "timeout_failure",
+        "_started", "access", "accounts", "begin_recorded", "cancel_scope", "context", "cost_bound",
+        "credential", "deadline", "exchange", "failure", "fields", "forwarded_call_ids", "google_key",
+        "head", "headers", "key", "meter", "rate_reservations", "relay_complete", "request_parser",
+        "reservation", "route", "row", "session", "tier_header", "timeout_failure", "transport",
     )  # fmt: skip
 
-    def __init__(self, context: ProxyContext, head: RequestHead, carrier: Carrier[ProxyCall]) -> None:
-        self.context, self.head, self.carrier = context, head, carrier
+    def __init__(self, context: ProxyContext, head: RequestHead, transport: Transport[ProxyCall]) -> None:
+        self.context, self.head, self.transport = context, head, transport
         self.headers, self.fields = head.headers, head.fields
         self.forwarded_call_ids = head.forwarded_call_ids()
         self.credential = extract_credential(head.named(CREDENTIAL_HEADERS), head.query)
@@ -85,7 +85,7 @@ class ProxyCall:
         self.meter: Meter = NO_METER
         self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
         self.failure: CallFailed | None = None
-        self.begun = self.relay_complete = False  # `begun`: its `begin` is in the ledger
+        self.begin_recorded = self.relay_complete = False  # `begin_recorded`: its `begin` is in the ledger
         self.deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
         self.timeout_failure: Callable[[], CallFailed] | None = None
 
@@ -116,7 +116,7 @@ class ProxyCall:
             if account.record.allowed_ips:
                 client = client_address(head.scope, context.settings)
         path = head.path.decode("latin-1")  # all of it: the row's is without secrets
-        pending = self.carrier.model_pending and not route.upload
+        pending = self.transport.model_pending and not route.upload
         return AccessRequest(route.action, route.model, path, route.billing, unpriced, pending, None, client)
 
     # Its request upstream
@@ -142,16 +142,16 @@ class ProxyCall:
     def record_begin(self) -> None:
         """Writes the `begin` record, before the call waits or its first byte goes upstream; again once more
         is known of what the call is charged if the process dies."""
-        if self.begun:
-            self.context.ledger.begin_again(self.row)
+        if self.begin_recorded:
+            self.context.ledger.update_begin(self.row)
         else:
-            self.begun = True
+            self.begin_recorded = True
             self.context.ledger.begin(self.row)
 
     def snapshot(self) -> CallRecord:
         """The current state of the running call: a copy, with the bytes and tokens so far."""
         row = copy(self.row)
-        row.request_bytes, row.response_bytes = self.carrier.received_bytes, self.carrier.sent_bytes
+        row.request_bytes, row.response_bytes = self.transport.received_bytes, self.transport.sent_bytes
         apply_summary(row, self.meter.summary)
         return row
 

@@ -71,7 +71,7 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
         return
     call.reservation, call.cost_bound = found, wanted.bound
     call.row.charged_pico = found.pico  # kept if the process is killed
-    if call.begun:
+    if call.begin_recorded:
         call.record_begin()
 
 
@@ -143,7 +143,7 @@ def _refusal(accounts: tuple[Account, ...], forecast: CostForecast) -> Refusal:
 def _forecast(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> CostForecast:
     row = call.row
     experience = call.context.cost_history.of(row.key_id or "", model, row.action or "")
-    size = call.carrier.received_bytes if body is None else len(body)
+    size = call.transport.received_bytes if body is None else len(body)
     likely = experience.likely(size, known.input_pico)
     firm = round(known.pico * experience.excess)
     if not row.stream or row.action in USAGE_AT_END:  # cut too late, if at all
@@ -162,7 +162,7 @@ def usual_pico(call: ProxyCall) -> int:
     if (known := call.cost_bound) is None:
         return 0
     experience = call.context.cost_history.of(*cost_name(call.row))
-    return _usual_pico(experience, known, call.carrier.received_bytes)
+    return _usual_pico(experience, known, call.transport.received_bytes)
 
 
 def _usual_pico(experience: CostStatistics, known: Bound, size: int) -> int:
@@ -173,7 +173,7 @@ def _usual_pico(experience: CostStatistics, known: Bound, size: int) -> int:
 
 def _bound(call: ProxyCall, request_summary: RequestSummary, body: bytes | None, model: str) -> Bound:
     row = call.row
-    size = call.carrier.received_bytes if body is None else len(body)
+    size = call.transport.received_bytes if body is None else len(body)
     makes_media = row.action in MEDIA_ACTIONS
     return bound(
         call.context.catalogue,

@@ -41,7 +41,7 @@ def reserve_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
             size = call.exchange.buffered_size()
             expected = expected_tokens(route, request_summary, size, is_compressed=call.head.is_compressed)
         else:
-            expected = announced_tokens(call.carrier.request_length())
+            expected = announced_tokens(call.transport.request_length())
         reserve_rates(call, applied, expected)
 
 

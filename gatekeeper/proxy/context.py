@@ -124,7 +124,7 @@ class ProxyContext:
         gateway is killed before the call's end."""
         row.made = self.created_by(row, path, status, meter.summary)
         if row.made is not None:
-            self.ledger.begin_again(row)
+            self.ledger.update_begin(row)
             self.owners.apply(row)
 
     def charge_accounts(self, row: CallRecord) -> None:

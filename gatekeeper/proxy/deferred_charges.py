@@ -26,7 +26,13 @@ from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING, with_budget_note
-from gatekeeper.proxy.cache_storage import UNKNOWN_TOKENS_NOTE, is_due, is_stored, storage_begun, storage_rows
+from gatekeeper.proxy.cache_storage import (
+    UNKNOWN_TOKENS_NOTE,
+    is_due,
+    is_stored,
+    pending_storage,
+    storage_rows,
+)
 from gatekeeper.proxy.tee_meters import CacheMeter, ResultMeter
 from gatekeeper.times import DAY
 
@@ -85,7 +91,7 @@ class DeferredCharges:
         if row.action != CACHE_CREATE or not isinstance(meter, CacheMeter):
             return
         content = meter.content()
-        row.pending = content and storage_begun(row, content)
+        row.pending = content and pending_storage(row, content)
         row.model = row.model or (content and content.model)
         if row.pending is None and row.outcome is Outcome.OK:
             row.cost_pico, row.usage_note = None, UNKNOWN_TOKENS_NOTE

@@ -9,12 +9,12 @@ from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.authenticate import fill_in
 from gatekeeper.proxy.call_budget import reservable
 from gatekeeper.proxy.call_rates import reserve_rates_of
-from gatekeeper.proxy.carrier import PREFIX, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.failures import CallFailed
-from gatekeeper.proxy.http import HttpCarrier
+from gatekeeper.proxy.http import HttpTransport
 from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.proxy.request_body import check_buffered
+from gatekeeper.proxy.transport import PREFIX, RequestHead
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Message, Scope
 
@@ -22,7 +22,7 @@ from gatekeeper.server.asgi_types import Message, Scope
 async def explain(context: ProxyContext, key: KeyState, question: HypotheticalCall) -> Explanation:
     """Whether this key's call would be admitted now."""
     scope = _scope(question)
-    call = CallLifecycle(context, RequestHead.of(scope), HttpCarrier(scope, _nothing_comes, _nothing_goes))
+    call = CallLifecycle(context, RequestHead.of(scope), HttpTransport(scope, _nothing_comes, _nothing_goes))
     refusal, reserves = await _ask(call, key, question)
     accounts = call.accounts
     parts = context.registry.accounts.of_model(accounts, call.row.model)

@@ -63,7 +63,7 @@ class UpstreamUnreachable(CallFailed):
     outcome = Outcome.UPSTREAM_UNREACHABLE
 
 
-class NoAnswer(UpstreamUnreachable):
+class NoResponse(UpstreamUnreachable):
     """The connection ended after the request and before a response."""
 
     may_have_run = True
@@ -110,9 +110,9 @@ def unreachable(detail: str) -> UpstreamUnreachable:
     )
 
 
-def no_response(detail: str) -> NoAnswer:
+def no_response(detail: str) -> NoResponse:
     """The request was sent, and the connection ended before a response."""
-    return NoAnswer(
+    return NoResponse(
         Refusal(Reason.UPSTREAM_UNREACHABLE, f"The Gemini API did not answer: {detail}. {MAY_HAVE_RUN}.")
     )
 

@@ -1,4 +1,4 @@
-"""The HTTP carriers: the client's side of a call that is one request and one response, and of a CORS
+"""The HTTP transports: the client's side of a call that is one request and one response, and of a CORS
 preflight.
 
 Preflights the gateway answers itself, and asks for no key, because browsers send none.
@@ -28,7 +28,7 @@ from gatekeeper.server.client_stream import ClientStream
 NO_CONTENT = 204
 
 
-class HttpCarrier:
+class HttpTransport:
     """Unary calls, streams, uploads, downloads."""
 
     __slots__ = ("_continues_upload", "_headers", "client_socket", "stream")
@@ -109,7 +109,7 @@ class HttpCarrier:
         return self.stream.is_disconnected()
 
 
-class PreflightCarrier(HttpCarrier):
+class PreflightTransport(HttpTransport):
     """Sends no request to the upstream."""
 
     async def relay(self, call: ProxyCall) -> None:

@@ -45,22 +45,22 @@ class CallLifecycle(ProxyCall):
                 with self.cancel_scope:
                     self.parse()
                     # First: what goes on with an upload, or has an ephemeral token, may have no key.
-                    if self.route.upload or self.carrier.is_stream:
-                        self.session = await self.carrier.find_session(self)
+                    if self.route.upload or self.transport.is_stream:
+                        self.session = await self.transport.find_session(self)
                     self.authenticate()  # of `ProxyCall`: sets `key` and `accounts`
                     self.admit()
                     await self.context.check_path(self.key, self.head.path)
                     self.prepare_exchange()
-                    await self.carrier.relay(self)  # HTTP: `Relay.run`, which admits the body, too
+                    await self.transport.relay(self)  # HTTP: `Relay.run`, which admits the body, too
             except (CallFailed, ClientDisconnected, MalformedBody) as error:
-                started = self.carrier.response_started
+                started = self.transport.response_started
                 # Not by a variable: this frame is in the error's traceback, and each would keep the other.
                 self.failure = self.failure or to_call_failed(error, response_started=started)
             # Outside the scope: the final error has to be sent even if that was cancelled.
             await self.send_final_error()
         finally:
             # No await between the last byte and the journal's line: a cancellation could come between them.
-            self.carrier.release()
+            self.transport.release()
             self.settle()
 
     def parse(self) -> None:
@@ -73,7 +73,7 @@ class CallLifecycle(ProxyCall):
         row = self.row
         self.find_route(self.credential.query)
         row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
-        row.stream = self.route.stream or self.carrier.is_stream
+        row.stream = self.route.stream or self.transport.is_stream
         if not TAG_HEADERS.isdisjoint(self.fields):
             row.tags = tags(self.headers)
         row.user_id = end_user(self.fields)
@@ -86,7 +86,7 @@ class CallLifecycle(ProxyCall):
         """Refuses what is not allowed, before a byte goes upstream."""
         refusal = request_refusal(self)
         if refusal is None:
-            refusal = self.carrier.unsupported_refusal(self)
+            refusal = self.transport.unsupported_refusal(self)
         if refusal is None and self.accounts:
             self.access = self.access_request()
             refusal = admit(self.accounts, self.access, self.row.started_at)
@@ -107,20 +107,20 @@ class CallLifecycle(ProxyCall):
             return
         if failure.refusal is not None:
             with trio.move_on_after(FINAL_ERROR_TIMEOUT), contextlib.suppress(ClientDisconnected):
-                if self.carrier.response_started:
-                    await self.carrier.final_error(failure.refusal, self)
+                if self.transport.response_started:
+                    await self.transport.final_error(failure.refusal, self)
                 else:
                     await self.refuse(failure.refusal)
         # Not ended cleanly: most clients would take that for a complete response.
-        self.carrier.abort()
+        self.transport.abort()
 
     async def refuse(self, refusal: Refusal) -> None:
         if refusal.reason is Reason.KEY_UNKNOWN:
             # Guessing keys is slowed down here, in the response, so that a valid key never waits.
             await self.context.auth_failures.throttle(client_address(self.head.scope, self.context.settings))
         self.mark_first_byte()
-        self.row.status = self.carrier.refusal_status(refusal)
-        await self.carrier.refuse(refusal, self.row.id)
+        self.row.status = self.transport.refusal_status(refusal)
+        await self.transport.refuse(refusal, self.row.id)
 
     def settle(self) -> None:
         """Tokens, cost, the ledger's line and the key's spend, without an await. If accounting fails that is
@@ -130,7 +130,7 @@ class CallLifecycle(ProxyCall):
         if self.failure is None and not self.relay_complete:
             self.failure = CutByGateway()  # the server's task is being cancelled
         row.duration_ms = self.elapsed_ms()
-        row.request_bytes, row.response_bytes = self.carrier.received_bytes, self.carrier.sent_bytes
+        row.request_bytes, row.response_bytes = self.transport.received_bytes, self.transport.sent_bytes
         in_advance = row.charged_pico  # accounting, which may fail, overwrites it
         try:
             self.account()

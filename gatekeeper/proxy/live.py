@@ -1,4 +1,4 @@
-"""The WebSocket carrier, of the Live API's sessions (`/ws/…BidiGenerateContent`).
+"""The WebSocket transport, of the Live API's sessions (`/ws/…BidiGenerateContent`).
 
 What the gateway refuses is told by a Close frame on an accepted handshake: clients show its reason, and lose
 the body of an HTTP response. Google's own refusal of a handshake is relayed as it is.
@@ -66,7 +66,7 @@ NOT_LIVE = Refusal(
 )
 
 
-class LiveCarrier:
+class LiveTransport:
     """One WebSocket of a client, and that to the upstream."""
 
     is_stream = True

@@ -19,9 +19,9 @@ from gatekeeper.gemini.evasion import normalized_path
 from gatekeeper.http_fields import Headers
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.carrier import PREFIX
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.failures import foreign_redirect, too_many_redirects, unreachable
+from gatekeeper.proxy.transport import PREFIX
 from gatekeeper.public_url import public_base
 from gatekeeper.upstream.connection import ResponseHead, UpstreamConnection, UpstreamRequest
 from gatekeeper.upstream.pool import ConnectFailed, Origin, UpstreamPool

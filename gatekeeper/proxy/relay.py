@@ -83,7 +83,7 @@ class Relay:
         await reserve(call, body)  # of its budgets; may wait for what other calls have reserved
         reserve_rates_of(call, is_seen=True)
         call.google_key.choose_by_body(call.row, call.request_parser.summary)
-        if not call.begun:
+        if not call.begin_recorded:
             call.record_begin()
 
     def target(self) -> bytes:

@@ -110,7 +110,7 @@ class SpendWatch:
         self._first = self._cost = 0
         self._events_ahead = 1
         self._has_ended = False
-        self._is_session = call.carrier.is_stream
+        self._is_session = call.transport.is_stream
         self._most = firm_bound(call)
         self._stream_cost = StreamCost()
         self._largest_step = call.context.cost_history.of(*cost_name(call.row)).first_event[1]

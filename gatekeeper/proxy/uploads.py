@@ -23,10 +23,10 @@ from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.authenticate import session_not_found
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.carrier import PREFIX
 from gatekeeper.proxy.failures import Refused, foreign_upload_address
 from gatekeeper.proxy.redirects import Address, is_at_google, is_same_host, resolve, without_credentials
 from gatekeeper.proxy.relay import Relay
+from gatekeeper.proxy.transport import PREFIX
 from gatekeeper.proxy.upstream_response import NextChunk
 from gatekeeper.public_url import public_base
 from gatekeeper.refusals import Reason, Refusal

@@ -3,8 +3,8 @@
 ASGI is used for most of it. Two operations bypass it through the connection that the server passes in
 `scope["state"]`, because that was measured to halve the cost of an event; without a connection ASGI is used:
 
-- Head and body are framed here (`exchange`) and written straight to the socket, instead of passing a lock, a
-  cancel scope and two checkpoints.
+- Head and body are framed here (`simple_exchange`) and written straight to the socket, instead of passing a
+  lock, a cancel scope and two checkpoints.
 - `is_disconnected` polls the socket. A task per call that waits on `receive()` costs half as much as the
   relay itself.
 """
@@ -20,13 +20,13 @@ import trio
 
 from gatekeeper.server.asgi_types import Message, Receive, Scope, Send
 from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.exchange import (
+from gatekeeper.server.request_validation import MalformedRequest
+from gatekeeper.server.simple_exchange import (
     ClientDisconnected,
     FramingError,
     ResponseFraming,
     SimpleExchange,
 )
-from gatekeeper.server.request_validation import MalformedRequest
 
 # Bytes, and seconds, of what a client still sends behind its response. The seconds are within those that a
 # final error has (`FINAL_ERROR_TIMEOUT` of `proxy.lifecycle`).

@@ -1,4 +1,4 @@
-"""One client connection, cleartext or TLS. Simple requests are served by `exchange`, all others by
+"""One client connection, cleartext or TLS. Simple requests are served by `simple_exchange`, all others by
 Hypercorn's protocol.
 
 Why not `hypercorn.trio.serve`: in 0.18 a connection whose client has disconnected is kept open by the
@@ -23,8 +23,8 @@ from hypercorn.typing import ConnectionState
 
 from gatekeeper.server.asgi_types import InlineApp, Scope, http_scope
 from gatekeeper.server.client_socket import ClientSocket
-from gatekeeper.server.exchange import SimpleExchange, SimpleRequests
 from gatekeeper.server.http1 import Http1
+from gatekeeper.server.simple_exchange import SimpleExchange, SimpleRequests
 from gatekeeper.server.tls import TlsSession
 from gatekeeper.server.websocket_stream import CONNECTION_ERRORS
 
@@ -43,7 +43,7 @@ class ClientConnection(ClientSocket):
 
     idle_since = math.inf  # on trio's clock; infinite while a request runs
     http: Http1 | None = None  # made for the first request that is not a simple one
-    exchange: SimpleExchange | None = None  # the last request, if it was a simple one
+    simple_exchange: SimpleExchange | None = None  # the last request, if it was a simple one
     closing = False  # the response to the last request was sent, or broken off
 
     def __init__(
@@ -81,7 +81,7 @@ class ClientConnection(ClientSocket):
     def release(self) -> None:
         """At the end: lets go of what refers to the connection, which would then wait for the garbage
         collector, and that runs seldom."""
-        self.exchange = None
+        self.simple_exchange = None
         if self.http is not None:
             self.http.connection_state.clear()
             self.http = None
@@ -116,7 +116,7 @@ class ClientConnection(ClientSocket):
         request = self.simple_requests and self.simple_requests.parse(data)
         if request is None:
             return None
-        exchange = self.exchange = SimpleExchange(request, self.receive, self._send_raw)
+        exchange = self.simple_exchange = SimpleExchange(request, self.receive, self._send_raw)
         state = {"connection": self, "framing": exchange}
         peers = (self.tls is not None, self.client, self.server)
         return exchange, http_scope(request.method, request.target, request.headers, *peers, state)
@@ -186,7 +186,7 @@ class ClientConnection(ClientSocket):
         Hypercorn's protocol."""
         if http.is_idle and (begun := self._begin_simple(data)) is not None:
             return await self._run_simple(*begun)
-        self.exchange = None
+        self.simple_exchange = None
         await http.handle(RawData(data))
         return b""
 
@@ -197,8 +197,8 @@ class ClientConnection(ClientSocket):
 
     def may_be_complete(self) -> bool:
         """Whether the request that is being read may be complete with the bytes so far."""
-        if self.exchange is not None:
-            return not self.exchange.unread or len(self.peek_unread()) >= self.exchange.unread
+        if self.simple_exchange is not None:
+            return not self.simple_exchange.unread or len(self.peek_unread()) >= self.simple_exchange.unread
         # `peek_unread` is asked only where h11 is within a body: it is several system calls.
         return self.http is None or self.http.may_be_complete(self.peek_unread)
 
@@ -211,8 +211,8 @@ class ClientConnection(ClientSocket):
         # Closing while the client still sends makes the system reset the connection, and a reset discards the
         # response that the client has not read yet (RFC 9112 §9.6).
         peer_may_send = self.http is not None and self.http.peer_may_send
-        if self.exchange is not None:
-            peer_may_send = self.exchange.unread > 0
+        if self.simple_exchange is not None:
+            peer_may_send = self.simple_exchange.unread > 0
         # A deadline of now ends the reading at once: without a request under way there is nothing to wait
         # for.
         self.read_scope.deadline = trio.current_time() + (LINGER_SECONDS if peer_may_send else 0.0)
@@ -257,8 +257,8 @@ class ClientConnection(ClientSocket):
         if self.tls is None:
             return
         incomplete = self.http is not None and self.http.connection.our_state in INCOMPLETE_STATES
-        if self.exchange is not None:
-            incomplete = not self.exchange.response_complete
+        if self.simple_exchange is not None:
+            incomplete = not self.simple_exchange.response_complete
         if not incomplete:
             with contextlib.suppress(OSError):
                 os.write(self.socket.fileno(), self.tls.close_notify())

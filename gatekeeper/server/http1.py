@@ -8,7 +8,7 @@ the ledger. Here the application makes the response.
 
 It starts a task with a queue for each request. WebSockets, and requests below a prefix of an `InlineApp`,
 run in the connection's own task instead: a unary call costs an eighth less, and is read on demand. The simple
-ones of these do not even pass h11 (see `exchange`).
+ones of these do not even pass h11 (see `simple_exchange`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from hypercorn.typing import ConnectionState, H11SendableEvent
 from hypercorn.utils import suppress_body
 
 from gatekeeper.server.asgi_types import Application, InlineApp, Message, Scope, http_scope
-from gatekeeper.server.exchange import FramingError
 from gatekeeper.server.request_validation import (
     HEAD_TOO_LARGE,
     HTTP2_GOAWAY,
@@ -40,6 +39,7 @@ from gatekeeper.server.request_validation import (
     raise_if_invalid,
     request_error,
 )
+from gatekeeper.server.simple_exchange import FramingError
 from gatekeeper.server.task_protocol import DISCONNECT_MESSAGE, PutMessage, TaskProtocol, response_head
 from gatekeeper.server.websocket import WebSocket, run_websocket
 from gatekeeper.server.websocket_stream import Read, Write

@@ -19,7 +19,7 @@ from gatekeeper.logs import RateLimitedLog
 from gatekeeper.server.asgi_types import InlineApp
 from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.exchange import SimpleRequests
+from gatekeeper.server.simple_exchange import SimpleRequests
 from gatekeeper.server.tls import TlsAcceptor
 
 FD_LIMIT_ERRNOS = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine

@@ -15,7 +15,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import H11SendableEvent
 
 from gatekeeper.server.asgi_types import Message
-from gatekeeper.server.exchange import REASON_PHRASES, date_field
+from gatekeeper.server.simple_exchange import REASON_PHRASES, date_field
 
 NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
 DISCONNECT_MESSAGE: Message = {"type": "http.disconnect"}

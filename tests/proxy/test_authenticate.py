@@ -9,7 +9,7 @@ from rig.cases import cases
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, extract_credential, fill_in
-from gatekeeper.proxy.carrier import RequestHead
+from gatekeeper.proxy.transport import RequestHead
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -20,7 +20,7 @@ from rig.standin import Reply, StandIn
 from gatekeeper.gemini.billed_resources import CachedContent
 from gatekeeper.ledger.call import CallRecord, Outcome, PendingCharge
 from gatekeeper.pricing.price_components import CACHE_TOKEN_SECONDS
-from gatekeeper.proxy.cache_storage import PERIOD, SECOND, is_due, storage_begun, storage_rows
+from gatekeeper.proxy.cache_storage import PERIOD, SECOND, is_due, pending_storage, storage_rows
 from gatekeeper.startup import load_catalogue
 from gatekeeper.times import DAY, iso, to_micros, utc_day
 
@@ -37,7 +37,7 @@ def made(created: int = NOON, expires: int = NOON + PERIOD, tokens: int = MILLIO
         id="0", started_at=created, method="POST", path="/", model="gemini-2.5-flash", key_id="k"
     )
     content = CachedContent(name=NAME, tokens=tokens, created_at=created, expires_at=expires)
-    return replace(call, pending=storage_begun(call, content), outcome=Outcome.OK, tags=["a"])
+    return replace(call, pending=pending_storage(call, content), outcome=Outcome.OK, tags=["a"])
 
 
 def accrued(state: CallRecord, *moments: int, deleted: bool = False) -> list[CallRecord]:

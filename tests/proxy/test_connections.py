@@ -164,7 +164,7 @@ async def test_one_that_closed_before_its_response_came_in_one_piece(
 
     async def answers_once_it_has_closed(reply: Reply) -> None:
         (call,) = gateway.gateway.proxy.open_calls
-        while not call.carrier.client_socket.cleanly_half_closed:
+        while not call.transport.client_socket.cleanly_half_closed:
             await trio.sleep(0.001)
         await answer_ok(reply)
 

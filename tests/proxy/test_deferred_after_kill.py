@@ -25,7 +25,7 @@ from gatekeeper.ledger.call import START, Amendment, CallRecord, Outcome, Pendin
 from gatekeeper.ledger.journal_entries import Batch
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
-from gatekeeper.proxy.cache_storage import PERIOD, SECOND, storage_begun
+from gatekeeper.proxy.cache_storage import PERIOD, SECOND, pending_storage
 from gatekeeper.proxy.deferred_charges import DeferredCharges
 from gatekeeper.startup import load_catalogue
 
@@ -84,7 +84,7 @@ class World:
             call = replace(self.call(number), cost_pico=0)
             name = f"cachedContents/{number}"
             content = CachedContent(name=name, tokens=1, created_at=self.now, expires_at=expires)
-            self.end(replace(call, pending=storage_begun(call, content)))
+            self.end(replace(call, pending=pending_storage(call, content)))
             self.lives.append((self.now, expires))
         elif kind == "batch":
             pending = PendingCharge(begun_by=str(number), resource=f"batches/{number}")

@@ -171,7 +171,7 @@ async def test_a_client_that_does_not_read_is_cut_off_all_the_same(
     async with opened(f"{gateway.url}/gemini{LIVE_PATH}?key=k"):
         (call,) = gateway.gateway.proxy.open_calls
         with trio.fail_after(5):
-            while not call.carrier.write_blocked:
+            while not call.transport.write_blocked:
                 await trio.sleep(0.005)
         gateway.gateway.proxy.cut_all()
         await nothing_is_left(gateway, google)
@@ -191,7 +191,7 @@ async def test_the_usage_that_a_lost_client_did_not_get_counts(gateway: Running,
     async with opened(f"{gateway.url}/gemini{LIVE_PATH}?key=k"):
         (call,) = gateway.gateway.proxy.open_calls
         with trio.fail_after(5):
-            while not call.carrier.write_blocked:
+            while not call.transport.write_blocked:
                 await trio.sleep(0.005)
     row = await gateway.row()
     assert row["outcome"] == "client_disconnected"
@@ -213,7 +213,7 @@ async def test_an_upstream_that_does_not_read_is_not_sent_more(gateway: Running,
                 sent += 1
         assert sent < 50
         (call,) = gateway.gateway.proxy.open_calls
-        assert call.carrier.received_bytes <= sent * 1_000_000
+        assert call.transport.received_bytes <= sent * 1_000_000
         reset(client)
     assert (await gateway.row())["outcome"] == "client_disconnected"
     go_on.set()

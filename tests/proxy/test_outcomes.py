@@ -416,7 +416,7 @@ async def cut_after(gateway: Running, line: str, sent: int, version: str = "1.1"
         opening = head(line, ["Content-Length: 2"]).replace(b"HTTP/1.1", f"HTTP/{version}".encode())
         await client.send_all(opening + b"{}")
         with trio.fail_after(2):
-            while not any(e.carrier.sent_bytes >= sent for e in gateway.gateway.proxy.open_calls):
+            while not any(e.transport.sent_bytes >= sent for e in gateway.gateway.proxy.open_calls):
                 await trio.sleep(0.01)
         gateway.gateway.proxy.cut_all()
         received = b""
@@ -505,7 +505,9 @@ async def test_nothing_is_framed_into_a_chunk_that_was_cut(gateway: Running, goo
             while len(looks) < 10 or looks[-10] != looks[-1]:
                 await trio.sleep(0.01)
                 looks += [
-                    e.carrier.sent_bytes for e in gateway.gateway.proxy.open_calls if e.carrier.write_blocked
+                    e.transport.sent_bytes
+                    for e in gateway.gateway.proxy.open_calls
+                    if e.transport.write_blocked
                 ]
         gateway.gateway.proxy.cut_all()
         answer = await read(client)
@@ -520,7 +522,7 @@ async def test_a_drain_that_takes_too_long_cuts_with_an_event(gateway: Running, 
     async with await connect(gateway.url) as client:
         await client.send_all(head(STREAM, ["Content-Length: 2"]) + b"{}")
         with trio.fail_after(2):
-            while not any(e.carrier.sent_bytes for e in gateway.gateway.proxy.open_calls):
+            while not any(e.transport.sent_bytes for e in gateway.gateway.proxy.open_calls):
                 await trio.sleep(0.01)
         gateway.gateway.proxy.cut_all()
         answer = await read(client)

@@ -18,9 +18,9 @@ from rig.wire import connect, head, read
 from gatekeeper.logs import HypercornLogger, RateLimitedLog
 from gatekeeper.server import connection as server
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
-from gatekeeper.server.exchange import SimpleExchange
 from gatekeeper.server.http1 import Http1
 from gatekeeper.server.listener import serve_listener
+from gatekeeper.server.simple_exchange import SimpleExchange
 
 STREAMS = 300
 PIECES = 5

@@ -226,8 +226,8 @@ async def test_a_gateways_calls_take_this_way(tmp_path: Path) -> None:
 
         async def look(reply: Reply) -> None:
             (call,) = gateway.gateway.proxy.open_calls
-            peer = call.carrier.stream._connection
-            ways.append(bool(peer and peer.exchange))
+            peer = call.transport.stream._connection
+            ways.append(bool(peer and peer.simple_exchange))
             await answer_ok(reply)
 
         google.script = look

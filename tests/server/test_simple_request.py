@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
 
-from gatekeeper.server.exchange import FramingError, SimpleExchange, SimpleRequest, SimpleRequests
 from gatekeeper.server.request_validation import StrictBuffer, request_error
+from gatekeeper.server.simple_exchange import FramingError, SimpleExchange, SimpleRequest, SimpleRequests
 
 MAX_HEAD = 16 * 1024
 SIMPLE = SimpleRequests((b"/gemini", b"/key/"), MAX_HEAD)

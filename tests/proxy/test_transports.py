@@ -1,4 +1,4 @@
-"""A carrier that only this file defines: the lifecycle of a call is the same for any transport."""
+"""A transport that only this file defines: the lifecycle of a call is the same for any transport."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ class Echo:
 
 @pytest.fixture
 async def echoing(guarded: Running) -> Running:
-    guarded.gateway.proxy.carriers["http"] = Echo
+    guarded.gateway.proxy.transports["http"] = Echo
     return guarded
 
 
-async def test_a_call_by_another_carrier_comes_to_the_ledger(echoing: Running) -> None:
+async def test_a_call_by_another_transport_comes_to_the_ledger(echoing: Running) -> None:
     secret = await echoing.key(key_alias="echo", max_budget=1)
     answer = await exchange(echoing.url, LINE, body=SAID, headers=[f"x-goog-api-key: {secret}", "tags: a"])
     assert (answer.status, answer.body, answer.whole) == (200, SAID, True)
@@ -105,7 +105,7 @@ async def test_a_call_by_another_carrier_comes_to_the_ledger(echoing: Running) -
     assert not echoing.gateway.proxy.open_calls
 
 
-async def test_a_refusal_by_another_carrier_comes_to_the_ledger(echoing: Running) -> None:
+async def test_a_refusal_by_another_transport_comes_to_the_ledger(echoing: Running) -> None:
     answer = await exchange(echoing.url, LINE, body=SAID)
     assert (answer.status, answer.reason) == (401, "GATEKEEPER_KEY_MISSING")
     row = await echoing.row()

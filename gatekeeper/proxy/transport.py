@@ -1,7 +1,7 @@
-"""The request head, and the carrier of a call: the interface to its transport (HTTP or WebSocket).
+"""The request head, and `Transport`: the interface of a call to its client's connection (HTTP or WebSocket).
 
-To add a carrier write a class like `Carrier` and name it in `asgi.CARRIERS`; the life of the call, in
-`lifecycle`, stays the same.
+To add a transport write a class like `Transport` and name it in `asgi.TRANSPORTS`; the lifecycle of the
+call, in `lifecycle`, stays the same.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class RequestHead(msgspec.Struct, frozen=True):
         return cross_site_reason(said.get(b"host", ""), said.get(b"origin"), said.get(b"sec-fetch-site"))
 
 
-class Carrier(Protocol[CallT]):
+class Transport(Protocol[CallT]):
     """The client's side of one call, and the relay of its bytes between client and upstream.
 
     `received_bytes` and `sent_bytes` count both bodies; `write_blocked`: a write waits for the client;
@@ -119,7 +119,8 @@ class Carrier(Protocol[CallT]):
     def response_started(self) -> bool: ...
 
     def unsupported_refusal(self, call: CallT) -> Refusal | None:
-        """The refusal of a call that this carrier does not support; called before anything goes upstream."""
+        """The refusal of a call that this transport does not support; called before anything goes
+        upstream."""
         ...
 
     async def find_session(self, call: CallT) -> Session | None:
