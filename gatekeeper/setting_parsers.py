@@ -231,11 +231,15 @@ def database_url(text: str) -> str:
     return text
 
 
+# Files of systems beside those of IANA's zones. What has them is a zone to Python, but not to DuckDB.
+SYSTEM_ZONES = ("localtime", "posixrules", "posix/", "right/")
+
+
 def timezone(text: str) -> str:
-    try:
-        return ZoneInfo(text).key
-    except (ValueError, OSError, KeyError):
-        raise ValueError("an IANA time zone, such as UTC or Europe/Berlin") from None
+    with suppress(ValueError, OSError, KeyError):
+        if not text.startswith(SYSTEM_ZONES):
+            return ZoneInfo(text).key
+    raise ValueError("an IANA time zone, such as UTC or Europe/Berlin")
 
 
 def boolean(text: str) -> bool:

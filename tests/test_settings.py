@@ -280,7 +280,7 @@ REFUSED = {
     "google_keys": ["", "AIza1", "[]"],
     "master_key": ["", " a", "a\n", "schlüssel"],
     "database_url": ["", "sqlite://", "sqlite:///", "mysql://host/db", "keys.db"],
-    "timezone": ["", "Mars/Olympus", "../etc/passwd", "Europe", "\0"],
+    "timezone": ["", "Mars/Olympus", "../etc/passwd", "Europe", "\0", "localtime", "right/UTC", "posix/UTC"],
     "max_budget": ["", "-1", "1e3", "NaN", "ten", "0.0000000000001", "9999999999999"],
     "soft_budget": ["", "-1"],
     "budget_duration": ["", "0d", "monthly", "-1d"],
