@@ -6,6 +6,7 @@ Each takes text and raises ValueError that says what is allowed, to be read afte
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from decimal import Decimal
 from ipaddress import IPv6Address, ip_network
 from pathlib import Path
