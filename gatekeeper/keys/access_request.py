@@ -1,5 +1,5 @@
-"""What a call needs access to, the form of a rule that decides on it, and the rules of models: each model
-that a call names, in its path or its body, must be allowed. Pure."""
+"""The access that a call requests, the type of the rules that decide on it, and the rules for models: each
+model that a call names, in its path or its body, must be allowed. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gatekeeper.refusals import Reason, Refusal
 
 
 class AccessRequest(msgspec.Struct, frozen=True):
-    """What a call needs access to: its action and model as far as the request line names them, and its path
-    after `/gemini`. `billing` is that of its route; `unpriced_reason` says why this call could not be priced,
-    and is set for a key with a budget only. `model_pending`: the body or a later message names the model, and
-    is admitted then. `request_summary` is what its body names, None while that is not known. `client` is the
-    address that it comes from, if one of its accounts is limited to some."""
+    """The access that a call requests: its action and model, if the request line has them, and its path after
+    `/gemini`. `billing` is that of its route. `unpriced_reason` says why the call cannot be priced, and is
+    set only if the key has a budget. `model_pending`: the body or a later message names the model, and is
+    checked then. `request_summary` is None until the body is parsed. `client` is the client's address, set
+    only if an account has `allowed_ips`."""
 
     action: str | None
     model: str | None
@@ -38,12 +38,12 @@ class AccessRequest(msgspec.Struct, frozen=True):
 
     @property
     def what(self) -> str:
-        """What it calls, in a sentence."""
+        """The called method, as part of a sentence."""
         return self.action or self.path
 
 
 Rule = Callable[[Account, AccessRequest, int], Refusal | None]
-"""By account, request and time (microseconds since 1970)."""
+"""A function of account, request and time (microseconds since 1970)."""
 
 
 def model_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
@@ -58,8 +58,8 @@ def model_allowed(account: Account, request: AccessRequest, _now: int) -> Refusa
 
 
 def models_in_body_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
-    """By the body: there must be a model if the path names none. What is not seen of a body may name another
-    one, unless the path decides."""
+    """The rule for the body: it must name a model if the path does not. The unread part of a body may name
+    another model, unless the path determines it."""
     request_summary = request.request_summary
     if request_summary is None or not account.record.limits_models:
         return None

@@ -1,5 +1,5 @@
-"""The account of whatever has limits: a key, a group of keys, an end user, the whole gateway. Times are
-integers of microseconds since 1970 (UTC), money is an integer of pico-dollars."""
+"""An account is anything that has limits and spend: a key, a group of keys, an end user, the whole gateway.
+Times are integers of microseconds since 1970 (UTC), money is an integer of pico-dollars."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gatekeeper.times import iso
 
 class AccountId(NamedTuple):
     """`kind`: `key` (the name is its `token_id`), `group`, `user` (an end user) or `gateway`. With `model` it
-    is the part of that account that the models matching this glob have."""
+    is the sub-account for the models that match this glob."""
 
     kind: str
     name: str
@@ -32,7 +32,7 @@ AnyRule = Callable[..., Refusal | None]
 
 
 class LeftWindow(NamedTuple):
-    """A window that an account has moved out of, and what of its spend the account has no more."""
+    """The previous window of an account, and the spend that was removed from the account with it."""
 
     window: Window
     spend_pico: int = 0
@@ -43,13 +43,14 @@ class LeftWindow(NamedTuple):
         return end is not None and start <= now < end
 
 
-# Equal by identity, as what waits is found by it (`Budgets`). The garbage collector does not look at 100,000
-# of them each time: none is in a circle, as a part of an account knows its owner and not the reverse.
+# Compared by identity, because accounts are keys of the queues in `Budgets`. Not tracked by the garbage
+# collector, which would traverse 100,000 of them each time: they are in no reference cycle, because a
+# sub-account references its owner and not the reverse.
 class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
-    """One account: one object from its creation to its deletion, whatever changes.
+    """One account: the same object from its creation to its deletion, whatever changes.
 
-    `estimated_pico` is the part of its spend that is upper bounds for calls of unknown cost; `reserved_pico`
-    what calls under way may still cost, which is not in the spend."""
+    `estimated_pico` is the part of its spend that is estimated: upper bounds for calls of unknown cost.
+    `reserved_pico` is reserved for running calls, and not in the spend."""
 
     record: Limits
     spend_pico: int = 0
@@ -58,13 +59,12 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     window_start: int = 0
     budget_reset_at: int | None = None
     left: LeftWindow | None = None
-    """The window before the running one, for a clock that was wrong and is set right: it runs again then."""
+    """The window before the current one. It becomes current again if the clock is set back."""
     last_used_at: int | None = None
     zone: tzinfo = UTC
-    """In which the days and months of its budget begin."""
+    """The time zone in which the days and months of its budget begin."""
     rules: tuple[Limits, tuple[Sequence[AnyRule], Sequence[AnyRule]]] | None = None
-    """The rules of `admission` that are asked for a record, for both of its steps; None until they are
-    needed."""
+    """The cached rules of `admission` that apply to a record, for both steps; None until they are needed."""
 
     @property
     def id(self) -> AccountId:
@@ -72,12 +72,12 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
 
     @property
     def title(self) -> str:
-        """Whose it is, as a sentence begins: `The key ci`."""
+        """The owner as the beginning of a sentence: `The key ci`."""
         raise NotImplementedError
 
     @property
     def metadata(self) -> dict[str, str]:
-        """Whose it is, in the details of a refusal."""
+        """The owner in the details of a refusal."""
         return {self.id.kind: self.id.name}
 
     @property
@@ -89,7 +89,7 @@ _TITLES = {"group": "The group {}", "user": "The end user {}", "gateway": "This 
 
 
 class NamedAccount(Account):
-    """Of a group, an end user or the gateway."""
+    """The account of a group, an end user or the gateway."""
 
     kind: str
     record: NamedRecord  # pyright: ignore[reportIncompatibleVariableOverride]  a record is only replaced by one of its kind
@@ -104,7 +104,7 @@ class NamedAccount(Account):
 
 
 class ModelAccount(Account):
-    """What the models that match a glob may cost within another account: its `model_max_budget`."""
+    """The sub-account for the models that match a glob in another account's `model_max_budget`."""
 
     owner: Account
     glob: str
@@ -125,8 +125,8 @@ class ModelAccount(Account):
 
 def limits_document(account: Account, on_disconnect: str | None = None) -> dict[str, object]:
     """Limits and spend of a key, a group or an end user as the API returns them, JSON-ready. `on_disconnect`
-    is shown for an account that has none of its own. `spend` is that of the account's window: roll the window
-    first."""
+    is the default for an account without a value of its own. `spend` is that of the account's window: roll
+    the window first."""
     record = account.record
     return {
         "blocked": record.blocked,
@@ -136,7 +136,7 @@ def limits_document(account: Account, on_disconnect: str | None = None) -> dict[
         "soft_budget": _money(record.soft_budget_pico),
         "budget_duration": record.budget_duration,
         "budget_reset_at": None if account.budget_reset_at is None else iso(account.budget_reset_at),
-        # Decimal strings with all their places: a JSON number would pass through a float.
+        # Decimal strings with all their digits: clients may parse a JSON number into a float.
         "spend": usd(account.spend_pico),
         "spend_estimated": usd(account.estimated_pico),
         "tpm_limit": record.tpm_limit,
@@ -147,7 +147,7 @@ def limits_document(account: Account, on_disconnect: str | None = None) -> dict[
         "allowed_routes": list(record.allowed_routes),
         "on_disconnect": record.on_disconnect.value if record.on_disconnect else on_disconnect,
         "allow_unpriced": record.allow_unpriced,
-        # As they are set: false for none, and null for no limit.
+        # In the format of the field: false for no searches, null for no limit.
         "searches": False if record.max_searches == 0 else record.max_searches,
         "store": False if record.only_unstored else None,
         "max_output_tokens": record.max_output_tokens,

@@ -1,6 +1,6 @@
-"""Groups and end users: their records, made and changed by people.
+"""Creating, changing and deleting the records of groups and end users.
 
-A key names its group and a call its end user by any text; a record gives limits to that name. Spend is
+A key names its group and a call its end user with any string; a record sets limits for that name. Spend is
 counted from the creation of the record on.
 """
 
@@ -28,8 +28,8 @@ Edit = Callable[[NamedRecord], NamedRecord]
 
 NOUNS = {"group": "group", "user": "end user"}
 NAME_FIELDS = {"group": "group", "user": "user_id"}
-"""What names one in the API."""
-LISTED_AT_ONCE = 2000  # accounts, between two turns of calls: some milliseconds
+"""The field with the name in the API."""
+LISTED_AT_ONCE = 2000  # accounts between two checkpoints, which takes some milliseconds
 
 
 class AccountNotFound(LookupError):
@@ -51,7 +51,7 @@ class AccountExists(Exception):
 
 
 class GroupInUse(Exception):
-    """Keys name the group, so that its deletion would take away their limits."""
+    """The group has keys, which would lose its limits if it were deleted."""
 
     field = "force"
 
@@ -63,7 +63,8 @@ class GroupInUse(Exception):
 
 
 class AccountPage(NamedTuple):
-    """Some accounts, and after which name the next page begins; None after the last."""
+    """A page of accounts; `next_cursor` is the name after which the next page begins, None on the last
+    page."""
 
     accounts: list[NamedAccount]
     next_cursor: str | None
@@ -74,8 +75,8 @@ def _name(account: NamedAccount) -> str:
 
 
 class AccountChanges:
-    """`kind` is `group` or `user`. `by` is who requests a change, `now` when. Changes raise AccountNotFound
-    and StoreFailed. `lock` is that of all changes of the key store."""
+    """Changes groups and end users. `kind` is `group` or `user`; `by` is who requests a change at `now`.
+    Changes raise AccountNotFound and StoreFailed. `lock` serializes all changes of the key store."""
 
     def __init__(self, store: KeyStore, lock: trio.Lock, accounts: Accounts) -> None:
         self._store = store
@@ -91,8 +92,8 @@ class AccountChanges:
         return account
 
     async def list(self, kind: str, now: int, *, q: str = "", limit: int, after: str = "") -> AccountPage:
-        """A page by name: those whose name contains `q`, case-insensitively, and comes behind `after`. Calls
-        go on meanwhile."""
+        """A page sorted by name: accounts whose name contains `q`, case-insensitively, and sorts after
+        `after`. Yields to other tasks."""
         text, accounts = q.casefold(), self._accounts.of_kind(kind)
         first: list[NamedAccount] = []
         for start in range(0, len(accounts), LISTED_AT_ONCE):
@@ -103,10 +104,10 @@ class AccountChanges:
                 for account in accounts[start : start + LISTED_AT_ONCE]
                 if text in account.record.name.casefold() and account.record.name > after
             )
-            # One more than a page has, which shows whether there is a next one.
+            # One more than the page size, to know whether there is a next page.
             first = heapq.nsmallest(limit + 1, chain(first, part), key=_name)
         shown = first[:limit]
-        # Of the page only: the windows of 100,000 that end together would take a second to roll.
+        # Only the accounts of the page: rolling 100,000 windows that end together would take a second.
         for account in shown:
             spend.roll_window(account, now)
         return AccountPage(shown, shown[-1].record.name if len(first) > limit else None)
@@ -116,7 +117,7 @@ class AccountChanges:
     ) -> NamedAccount:
         """Raises AccountExists."""
         record = replace(NamedRecord(name=name, created_at=now, updated_at=now), **fields.changes)
-        # What ended before does not count, also of those calls that the store does not have yet.
+        # Calls that ended before do not count, even if the store does not have them yet.
         account = NamedAccount(
             kind=kind,
             record=record,
@@ -155,7 +156,7 @@ class AccountChanges:
     async def set_blocked(
         self, kind: str, name: str, blocked: bool, *, now: int, by: Actor | str
     ) -> NamedAccount:
-        """Refuses the calls of all its keys, or of the end user, from now on; or accepts them again."""
+        """Blocks or unblocks the calls of all its keys, or of the end user."""
 
         def edit(record: NamedRecord) -> NamedRecord:
             return replace(record, blocked_at=(record.blocked_at or now) if blocked else None)
@@ -168,7 +169,7 @@ class AccountChanges:
         """Removes the record with its spend. Raises GroupInUse if `count_keys` counts any."""
         async with self._lock:
             account = self.find(kind, name, now)
-            # Only now: a key that names the group may have been made while this waited for the lock.
+            # Under the lock: a key in the group may have been created while this waited for it.
             if keys := count_keys():
                 raise GroupInUse(name, keys)
             detail: dict[str, object] = {kind: account_document(account)}
@@ -182,7 +183,7 @@ class AccountChanges:
         async with self._lock:
             account = self.find(kind, name, now)
             before = account.record
-            # Later than before, whatever the clock says: `updated_at` tells one change from another.
+            # Strictly increasing, whatever the clock says: `updated_at` serves as the version of the record.
             record = replace(edit(before), updated_at=max(now, before.updated_at + 1))
             end = account.budget_reset_at
             if record.budget_duration != before.budget_duration:
@@ -191,7 +192,7 @@ class AccountChanges:
             detail = difference(account_document(account), account_document(edited))
             change = Change.of(f"{kind}.{action}", now, by, detail, target=name)
             await trio.to_thread.run_sync(self._store.put_account, account.id, record, edited.window, change)
-            # Only now: the window may have rolled while the store was writing.
+            # After the write: the window may have rolled meanwhile.
             if record.budget_duration != before.budget_duration:
                 account.budget_reset_at = end
             account.record = record

@@ -1,5 +1,5 @@
-"""The accounts beside those of single keys: groups, end users, the gateway's own, and the part of any account
-that has a budget of its own for some models. In memory; `KeyRegistry` loads them and stores their spend."""
+"""All accounts except those of keys: groups, end users, the gateway, and the sub-accounts for models with a
+budget of their own. In memory; `KeyRegistry` loads them and stores their spend."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from gatekeeper.keys.windows import Window
 
 
 class Accounts:
-    """Those of one gateway. A group and an end user have an account once they have a record."""
+    """The accounts of one gateway. A group or an end user has an account once it has a record."""
 
     def __init__(self, zone: tzinfo = UTC) -> None:
         self.zone = zone
         self.gateway: NamedAccount | None = None
-        """None while no limits are set for the whole gateway."""
+        """None if no limits are set for the whole gateway."""
         self.groups: dict[str, NamedAccount] = {}
         self.users: dict[str, NamedAccount] = {}
-        self._parts: dict[AccountId, dict[str, ModelAccount]] = {}  # of each account, by glob
+        self._parts: dict[AccountId, dict[str, ModelAccount]] = {}  # sub-accounts by owner and glob
 
     def of(self, key: KeyState | None, user: str | None) -> tuple[Account, ...]:
         """The accounts of a call, from the widest to the narrowest. `user` is its end user."""
         group = self.groups.get(key.record.group) if key and key.record.group else None
-        # By the same rule it is the first of these whose limit a refusal names.
+        # The order also decides whose limit a refusal names: the first.
         found = (self.gateway, group, key, self.users.get(user) if user else None)
         return tuple(filter(None, found))
 
     def of_model(self, accounts: Iterable[Account], model: str | None) -> tuple[ModelAccount, ...]:
-        """The parts of these accounts that have a budget of their own for this model."""
+        """The sub-accounts of these accounts whose glob matches this model."""
         found: list[ModelAccount] = []
         for account in accounts:
-            # Most have none.
+            # Most accounts have none.
             if globs := account.record.model_max_budget_pico:
                 found += [
                     self._model_account(account, glob)
@@ -52,11 +52,11 @@ class Accounts:
         if found is None:
             limits = model_limits(record, glob)
             found = ModelAccount(record=limits, owner=owner, glob=glob, zone=owner.zone)
-            # From the owner's running period on: it is made when a call first needs it, not when the budget
-            # is set.
+            # It gets the owner's current window, because it is created when a call first needs it, not when
+            # the budget is set.
             found.window_start, found.budget_reset_at = owner.window
             parts[glob] = found
-        # None for a glob that has been taken away: calls that run have still reserved of it.
+        # None for a removed glob: running calls may still have reservations in the sub-account.
         elif found.record.max_budget_pico != record.model_max_budget_pico.get(glob):
             found.record = model_limits(record, glob)
         if found.record.budget_duration != record.budget_duration:
@@ -65,13 +65,14 @@ class Accounts:
         return found
 
     def update_parts(self, owner: Account, before: Limits) -> None:
-        """Gives the parts of an account whose record has changed its new limits: their calls may run."""
+        """Updates the sub-accounts of an account whose record has changed, which running calls may be
+        using."""
         for glob in {**before.model_max_budget_pico, **owner.record.model_max_budget_pico}:
             if glob in self._parts.get(owner.id, {}):
                 self._model_account(owner, glob)
 
     def add(self, account: NamedAccount) -> None:
-        """Adds an account, or one with another record in place of it."""
+        """Adds an account, or replaces the one with the same id."""
         account.zone = self.zone
         if account.id == GATEWAY:
             self.gateway = account
@@ -87,20 +88,21 @@ class Accounts:
         return list(self._named(kind).values())
 
     def remove(self, kind: str, name: str) -> None:
-        """Removes a group or an end user, with its parts of models: a new one has spent nothing."""
+        """Removes a group or an end user with its sub-accounts, so that a new one of that name starts without
+        spend."""
         if account := self._named(kind).pop(name, None):
             self.remove_parts(account)
 
     def remove_parts(self, owner: Account) -> None:
-        """Those of an account that is deleted."""
-        # Each has its owner: a deleted key would stay in memory with all that it is.
+        """Removes the sub-accounts of a deleted account."""
+        # Each references its owner: a deleted key would stay in memory.
         self._parts.pop(owner.id, None)
 
     def restore(
         self, id_: AccountId, owner: Account, spend_pico: int, estimated_pico: int, window: Window
     ) -> None:
-        """Sets the stored spend of the part of an account that has, or had, a budget of its own: it goes on
-        with that once it has one again."""
+        """Restores the stored spend of a sub-account, even if its glob no longer has a budget: it continues
+        with that spend if it gets one again."""
         account = self._model_account(owner, id_.model)
         account.spend_pico, account.estimated_pico = spend_pico, estimated_pico
         account.window_start, account.budget_reset_at = window
@@ -114,7 +116,7 @@ class Accounts:
 
     @property
     def parts(self) -> Iterable[ModelAccount]:
-        """The parts of accounts that have, or had, a budget of their own."""
+        """All sub-accounts, including those whose glob no longer has a budget."""
         return chain.from_iterable(parts.values() for parts in self._parts.values())
 
     def _named(self, kind: str) -> dict[str, NamedAccount]:
@@ -122,8 +124,8 @@ class Accounts:
 
 
 def _align_window(part: ModelAccount, owner: Account) -> None:
-    """The period of a part ends with that of its owner, as if its duration had been changed together with
-    it; one that was over by then counts no more."""
+    """Makes the window of a sub-account end with that of its owner, as if its duration had been changed at
+    the same time; the spend of a window that has ended no longer counts."""
     if part.budget_reset_at is not None and part.budget_reset_at <= owner.window_start:
         part.spend_pico = part.estimated_pico = 0
         part.window_start = owner.window_start
@@ -131,6 +133,6 @@ def _align_window(part: ModelAccount, owner: Account) -> None:
 
 
 def model_limits(record: Limits, glob: str) -> Limits:
-    """The limits of the part of an account that these models have."""
+    """The limits of the sub-account for this glob."""
     budget = record.model_max_budget_pico.get(glob)
     return Limits(max_budget_pico=budget, budget_duration=record.budget_duration)

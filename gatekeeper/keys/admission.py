@@ -1,10 +1,10 @@
-"""Whether a call may be made: pure decisions over the accounts that it belongs to (its key, the key's group,
-its end user, the whole gateway), in two steps: `RULES` by the request's head, `BODY_RULES` by what its body
-names. Each rule is asked for each account; the first refusal is returned.
+"""Decides whether a call is allowed by the limits of its accounts (its key, the key's group, its end user,
+the whole gateway), in two steps: `RULES` check the request's head, `BODY_RULES` its body. Each rule is
+evaluated for each account; the first refusal is returned. Pure.
 
-A rule is a function of account, access request and time that returns a refusal or None. What it reads is in
-memory; it does no I/O and changes nothing. The messages are for the person whose call it was: whose limit it
-is, what is allowed, what to do; they may name a key's alias and limits, never its secret.
+A rule is a function of account, access request and time that returns a refusal or None. It reads memory only,
+does no I/O and has no side effects. The messages are for the user of the key: whose limit it is, what is
+allowed, what to do. They may include a key's alias and limits, but never its secret.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 
 ANY_LIMIT: tuple[str, ...] = ()
-"""Of a rule that is asked for every account."""
-# Spellings of a path that Google reads as another path than the one that is matched with the globs.
+"""For a rule that applies to every account."""
+# Spellings that Google reads as another path than the one that is matched against the globs.
 NON_CANONICAL_PATH = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
 
 
 def admit(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
-    """The refusal by the request's head, or None."""
-    # Of most calls nothing is refused: each account is asked only the rules that could. Which refusal is told
-    # follows from the order of the rules over all accounts together, and is looked for once there is one.
+    """The refusal due to the request's head, or None."""
+    # Fast path: most calls are not refused, so only the rules that apply to each account are evaluated. If
+    # one refuses, the refusal to return is the first by the order of the rules over all accounts.
     for account in accounts:
         for rule in _rules(account)[0]:
             if rule(account, request, now):
@@ -41,7 +41,7 @@ def admit(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refu
 
 
 def admit_body(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
-    """The refusal by what the request's body names (`request.request_summary`), or None."""
+    """The refusal due to the request's body (`request.request_summary`), or None."""
     for account in accounts:
         for rule in _rules(account)[1]:
             if rule(account, request, now):
@@ -65,7 +65,8 @@ def _first_refusal(
 
 
 def may_go_on(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
-    """Why a call that was admitted and still runs may not go on: its key has been blocked, or has expired."""
+    """The refusal if a running call may not continue, because its key was blocked or has expired; else
+    None."""
     return _first_refusal((_unblocked, _unexpired), accounts, request, now)
 
 
@@ -96,7 +97,7 @@ def _unexpired(account: Account, _request: AccessRequest, now: int) -> Refusal |
 def _route_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
     allowed = account.record.allowed_routes
     non_canonical = NON_CANONICAL_PATH.search(request.path)
-    # A path that Google reads as another one must not match the glob of the one that it looks like.
+    # A path must not match the glob of a path that it only resembles.
     names = (request.action or "", "" if non_canonical else request.path)
     if not allowed or any(matches(glob, name) for glob in allowed for name in names):
         return None
@@ -114,9 +115,8 @@ def _route_allowed(account: Account, request: AccessRequest, _now: int) -> Refus
 
 
 def _ephemeral_token_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
-    """An ephemeral token opens Live calls at Google directly, past this gateway, where no limit would
-    hold."""
-    # The text first: of nearly all calls it is all that is looked at.
+    """An ephemeral token opens Live sessions directly at Google, bypassing this gateway and its limits."""
+    # Fast path: nearly all calls end here.
     if "auth_tokens" not in (request.action or ""):
         return None
     *collections, verb = (request.action or "").split(".")
@@ -152,8 +152,8 @@ def _ephemeral_token_allowed(account: Account, request: AccessRequest, _now: int
     )
 
 
-# Each with the limits that it is about: it refuses nothing where none of them is set. The first refusal is
-# returned: first what is wrong with the key, then with the call, last what the key has spent.
+# Each rule with the limits that it checks: if none of them is set, it cannot refuse. The order determines
+# which refusal is returned: first those about the key, then about the call, last about the spend.
 RULES: dict[Rule, tuple[str, ...]] = {
     _unblocked: ("blocked_at",),
     _unexpired: ("expires_at",),
@@ -169,9 +169,9 @@ _ABOUT = sorted({name for names in (*RULES.values(), *BODY_RULES.values()) for n
 
 
 def _rules(account: Account) -> tuple[Sequence[Rule], Sequence[Rule]]:
-    """Those of both steps that may refuse a call of this account."""
+    """The rules of both steps that may refuse a call of this account."""
     known = account.rules
-    # A record is never changed, only replaced: the same object has the same limits.
+    # Records are immutable: the same object has the same limits.
     if known is None or known[0] is not account.record:
         limits = frozenset(name for name in _ABOUT if _is_set(getattr(account.record, name, None)))
         known = account.rules = (account.record, _rules_about(limits))
@@ -179,11 +179,11 @@ def _rules(account: Account) -> tuple[Sequence[Rule], Sequence[Rule]]:
 
 
 def _is_set(limit: object) -> bool:
-    # Not isinstance: False is an int to Python, and sets no limit.
-    return bool(limit) or type(limit) is int  # a limit of 0 is one
+    # Not isinstance: False is an int in Python, and sets no limit.
+    return bool(limit) or type(limit) is int  # 0 is a limit, too
 
 
-# So that the many accounts with the same kinds of limits have the same rules in memory.
+# Cached so that accounts with the same kinds of limits share the tuples of rules.
 @lru_cache(maxsize=1024)
 def _rules_about(limits: frozenset[str]) -> tuple[Sequence[Rule], Sequence[Rule]]:
     def request_summary(rules: dict[Rule, tuple[str, ...]]) -> tuple[Rule, ...]:

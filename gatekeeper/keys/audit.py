@@ -1,8 +1,7 @@
-"""The audit log: who changed what, from which address, when, from what to what. It is append-only, and has
-no secrets.
+"""The audit log: who changed what, when, from which address, with the old and new values. It is append-only
+and contains no secrets.
 
-A change of a key, a group or an end user is committed in one transaction with its entry: neither is there
-without the other.
+A change of a key, a group or an end user is committed in the same transaction as its entry.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ ACTIONS = (
     "file.lend",
     "file.return",
 )
-"""What a change can be; those without a dot are of keys."""
+"""The kinds of changes; those without a dot are changes of keys."""
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who requests a change. `by`: a `token_id`, `master`, `open` (in open mode) or `gateway` (what it does
-    by itself); `alias` is the key's, `address` the client's, `role` the one that it used."""
+    """Who requests a change. `by` is a `token_id`, `master`, `open` (in open mode) or `gateway` (a change by
+    the gateway itself); `alias` is that of the key, `address` the client's, `role` the role that was used."""
 
     by: str
     alias: str | None = None
@@ -43,8 +42,8 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change. `token_id` and `key_alias` are those of the changed key; `target` is the name of what else
-    was changed. `detail` is what changed, as the API returns it: for each field `{"from": …, "to": …}`."""
+    """One change. `token_id` and `key_alias` identify a changed key, `target` is the name of anything else.
+    `detail` has the changed fields as the API returns them: `{"from": …, "to": …}` for each."""
 
     at: int
     by: str
@@ -69,7 +68,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         key_alias: str | None = None,
         target: str | None = None,
     ) -> Change:
-        """A text as the actor is a part of the gateway itself."""
+        """Creates a change. A string as `actor` stands for the gateway itself."""
         who = actor if isinstance(actor, Actor) else Actor(actor)
         return cls(
             at=at,
@@ -93,9 +92,9 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which changes: all conditions hold; of several names any. `keys` are ids or aliases, at that time, of
-    the changed keys, or names of what else was changed; `by` are ids or aliases. `since` (inclusive) and
-    `until` are microseconds since 1970."""
+    """Selects changes that match all conditions, and any of several names. `keys` are ids or aliases (at the
+    time) of changed keys, or the names of other targets; `by` are ids or aliases. `since` (inclusive) and
+    `until` (exclusive) are microseconds since 1970."""
 
     actions: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -107,7 +106,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def insert_change(db: sqlite3.Connection, change: Change) -> None:
-    """Within the transaction of the change itself."""
+    """Inserts the entry, within the transaction of the change itself."""
     db.execute(
         "INSERT INTO audit (at, token_id, change) VALUES (?, ?, ?)",
         (change.at, change.token_id or "", msgspec.json.encode(change).decode()),
@@ -115,8 +114,8 @@ def insert_change(db: sqlite3.Connection, change: Change) -> None:
 
 
 class SqliteAuditStore:
-    """A table of the keys' SQLite file, which the caller closes; its triggers refuse every update and
-    deletion. Methods block, may be called from any thread, and raise StoreFailed."""
+    """A table of the keys' SQLite file, which the caller closes; triggers reject every UPDATE and DELETE.
+    Methods block, may be called from any thread, and raise StoreFailed."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
@@ -139,7 +138,7 @@ class SqliteAuditStore:
 
 def _conditions(wanted: AuditFilter) -> tuple[str, list[object]]:
     bounds = (
-        # Always there, so that there is a WHERE that others can be added to.
+        # Always included, so that there is a WHERE clause to add others to.
         ("id < ?", LAST_ID if wanted.before is None else wanted.before),
         ("at >= ?", wanted.since),
         ("at < ?", wanted.until),
@@ -163,7 +162,7 @@ def _conditions(wanted: AuditFilter) -> tuple[str, list[object]]:
 
 
 class AuditLog:
-    """The log of one gateway, for changes that are not made in the key store, and for reading."""
+    """The log of one gateway: reads it, and appends changes that are not made in the key store."""
 
     def __init__(self, store: SqliteAuditStore) -> None:
         self._store = store
@@ -196,7 +195,7 @@ def audit_document(entry: AuditEntry) -> dict[str, object]:
 
 
 def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
-    """The fields of two documents that differ, each as `{"from": …, "to": …}`."""
+    """The fields that differ between two documents, each as `{"from": …, "to": …}`."""
     return {
         name: {"from": before.get(name), "to": value}
         for name, value in after.items()

@@ -1,8 +1,8 @@
-"""The rules of budgets, and what people are told of them: the refusal of a call whose cost is not known, or
-that exceeds a budget, and the warning of a soft budget. Pure.
+"""The rules of budgets and their messages: the refusal of a call whose cost is unknown or exceeds a budget,
+and the warning of a soft budget. Pure.
 
-An account that has reached its soft budget is warned of: once in the log and as an event, and in each
-response. Nothing is refused.
+When an account reaches its soft budget, there is a warning: once in the log and as an event, and in each
+response. No call is refused for it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from gatekeeper.money import short_usd, usd
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 
-# When the calls end that hold what is left of a budget is not known: a client asks again after so long.
+# For `Retry-After`, because it is unknown when the calls end that have reserved the rest of a budget.
 RETRY_SECONDS = 5.0
 
 
 def cost_known(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
-    """A budget can limit only calls whose cost will be known."""
+    """Refuses a call whose cost will not be known, because a budget cannot limit it."""
     if not may_count(account, request.model):
         return None
     what = request.action or request.path
-    # A route that this version does not know may cost anything, also where its model has a price.
+    # The cost of an unknown route is unknown even if its model has a price.
     if request.billing is Billing.UNKNOWN and request.action not in PRICED_ACTIONS:
         return cost_unknown_refusal(account, request, f"cannot tell what {what} costs")
-    # Its calls are charged an upper bound instead.
+    # The account is charged an upper bound instead.
     if request.unpriced_reason is None or account.record.allow_unpriced:
         return None
     # The gateway has no such setting.
@@ -46,7 +46,7 @@ def cost_known(account: Account, request: AccessRequest, _now: int) -> Refusal |
 
 
 def cost_unknown_refusal(account: Account, request: AccessRequest, why: str) -> Refusal:
-    """Of a call that a budget cannot limit. `why` says what this gateway cannot do."""
+    """The refusal of a call that a budget cannot limit; `why` is the reason."""
     return Refusal(
         Reason.ROUTE_NOT_ALLOWED,
         f"{account.title} has a budget, and this gateway {why}: call generateContent or "
@@ -68,8 +68,9 @@ def budget_left(account: Account, request: AccessRequest, now: int) -> Refusal |
 def short_of_budget(
     account: Account, needed: int, now: int, *, own: int = 0, fits_alone: bool = False
 ) -> Refusal:
-    """Of a call for which too little is left: it may cost `needed` pico-dollars. One that is cut has `own` of
-    what is reserved. `fits_alone`: with all of the budget left it would run, whatever it may cost."""
+    """The refusal of a call that may cost `needed` pico-dollars, more than is left. For a running call that
+    is cut off, `own` is its own reservation. `fits_alone`: it would run if all of the budget were left,
+    whatever it may cost."""
     budget = account.record.max_budget_pico or 0
     spend, reset_at = current_spend(account, now)
     others = account.reserved_pico - own
@@ -96,15 +97,15 @@ def short_of_budget(
 
 
 def _until_enough(is_held: bool, is_enough: bool, reset_at: int | None, now: int) -> float | None:
-    """Seconds until a repeated call may find enough: until other calls end that hold it, which may give back
-    what they did not need; else until the reset, if all of the budget is enough."""
+    """Seconds until a retry may succeed: until running calls release their reservations, if these hold
+    enough; else until the reset, if the whole budget is enough; else None."""
     if is_held:
         return RETRY_SECONDS
     return (reset_at - now) / MICROS_PER_SECOND if is_enough and reset_at is not None else None
 
 
 def over_budget(account: Account, spend: int, reset_at: int | None, now: int) -> Refusal:
-    """Of an account that has spent its budget."""
+    """The refusal for an account that has spent its budget."""
     budget = account.record.max_budget_pico or 0
     metadata = {**account.metadata, "spend": usd(spend), "max_budget": usd(budget)}
     of_budget = f"{short_usd(spend)} USD of its budget of {short_usd(budget)} USD"
@@ -120,13 +121,13 @@ def over_budget(account: Account, spend: int, reset_at: int | None, now: int) ->
         f"{spent}, which resets at {iso(reset_at)}: "
         "wait until then, or ask the gateway's administrator for a higher budget.",
         {**metadata, "budget_reset_at": iso(reset_at)},
-        # With a budget of 0 waiting for the reset does not help.
+        # With a budget of 0 waiting for the reset is no use.
         retry_after=(reset_at - now) / MICROS_PER_SECOND if budget else None,
     )
 
 
 def soft_budget_document(account: Account) -> dict[str, str | None]:
-    """That an account has reached its soft budget: its kind, its name, and amounts in USD."""
+    """The event of an account that has reached its soft budget: its kind, its name, and amounts in USD."""
     kind, name, _ = account.id
     limits = account.record
     return {
@@ -140,7 +141,7 @@ def soft_budget_document(account: Account) -> dict[str, str | None]:
 
 
 def soft_budget_headers(accounts: Iterable[Account], now: int) -> list[tuple[bytes, bytes]]:
-    """`x-gatekeeper-budget-warning` for each of the accounts that has spent its soft budget."""
+    """An `x-gatekeeper-budget-warning` header for each account that has spent its soft budget."""
     warnings: list[tuple[bytes, bytes]] = []
     for account in accounts:
         soft = account.record.soft_budget_pico

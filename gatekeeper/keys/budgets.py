@@ -1,22 +1,23 @@
-"""What calls under way may still cost: reservations, so that spend and reservations together never exceed a
-budget. In memory and synchronous, but for the wait of a call that only other calls' reservations keep out.
+"""Reservations for running calls, so that spend and reservations together never exceed a budget. In memory
+and synchronous, except that a call may wait for the reservations of other calls to be released.
 
-What is reserved for a call (`pico_to_reserve`), by the `CostForecast` that is made of its request:
+The amount that is reserved for a call (`pico_to_reserve`) follows from the `CostForecast` of its request:
 
-- A `bound` that the call cannot exceed is reserved as it is, times the most by which one was exceeded.
-- Of a stream that can be cut that is reserved until its first usage: the first event of one that thinks may
-  have most of its cost. Then it keeps what such streams have cost lately.
-- Where nothing bounds a call (no `maxOutputTokens`, a file of unknown length), or a stream whose bound is
-  more than all that is left, what such calls of the key (else of all keys) and the model have cost lately is
-  enough: `expected`. While few of the key's own are known, only some run at once
-  (`MAX_CALLS_WITHOUT_HISTORY`): the next may be far dearer.
-- Without any such experience the first call takes what is left of the budget for itself, and the others
-  wait for what it costs; so does the last one, for which only as much is left as such calls have cost.
-- A stream may begin with what is left, if that covers what such streams have cost by their first event: it is
-  cut where the budget ends.
+- A firm `bound`, which the call cannot exceed, is reserved in full (times the largest factor by which such a
+  bound was ever exceeded).
+- A stream that can be cut off also reserves its firm bound until its first usage, because the first event
+  after thinking may have most of the cost. Then it keeps what such streams have cost recently.
+- For a call without a firm bound (no `maxOutputTokens`, a file of unknown length), or a stream whose bound is
+  more than all that is left, the `expected` cost is reserved: what such calls of the key (else of all keys)
+  to the model have cost recently. While only few calls of the key are known, only some may run at once
+  (`MAX_CALLS_WITHOUT_HISTORY`), because the next may be far more expensive.
+- Without any history the first call reserves all that is left of the budget, and the others wait until its
+  cost is known; likewise the last call, for which only as much is left as such calls have cost.
+- A stream may start with whatever is left, if that covers the cost of such streams at their first event: it
+  is cut off when the budget is used up.
 
-A call for which there is not enough waits while other calls hold so much of the budget that it may become
-enough, in the order of arrival and up to `MAX_WAIT` seconds, and is refused otherwise.
+If too little is left, the call waits as long as the reservations of other calls, once released, may make up
+the difference; calls wait in the order of arrival and up to `MAX_WAIT` seconds. Otherwise it is refused.
 """
 
 from __future__ import annotations
@@ -38,19 +39,20 @@ Clock = Callable[[], int]
 MAX_WAIT = 10.0
 """Seconds."""
 LOOK_INTERVAL = 1.0
-"""Seconds after which the first that waits looks again: its budget may be higher, or its period over."""
+"""Seconds after which the first waiting call tries again: its budget may have been raised, or its window may
+have ended."""
 UNLIMITED = 10**30
-"""Pico-dollars that an account has left whose budget was taken away while its calls run."""
+"""Pico-dollars left for an account whose budget was removed while its calls run."""
 MAX_CALLS_WITHOUT_HISTORY = 4
-"""How many calls may run at once that nothing bounds while none of the key's is known; as many more with each
-that is."""
+"""How many unbounded calls may run at once while no call of the key is known; with each known call, this many
+more."""
 
 
 class CostForecast(msgspec.Struct, frozen=True, gc=False):
-    """What a call may cost, in pico-dollars. `is_firm`: it cannot cost more than `bound`. `expected`: what
-    such calls have cost and some more, `likely` what the key's own have cost; None if there were none.
-    `first`: for one that is metered while it runs, and can be cut, what it costs by the time when that is
-    first known; None for others. `calls`: of how many calls of the key's own that is known."""
+    """The estimated cost of a call, in pico-dollars. `is_firm`: it cannot cost more than `bound`. `expected`
+    is what such calls have cost, plus a margin, and `likely` what the key's own calls have cost; None without
+    any. `first` is, for a stream that can be cut off, the cost when its first usage arrives; None for other
+    calls. `calls` is the number of the key's own calls that the estimate is based on."""
 
     bound: int
     is_firm: bool
@@ -61,27 +63,27 @@ class CostForecast(msgspec.Struct, frozen=True, gc=False):
 
 
 class Shortfall(Enum):
-    """Why nothing can be reserved."""
+    """Why nothing was reserved."""
 
     WAIT = auto()
-    """Other calls hold what it needs, and may not use it."""
+    """Other calls have reserved what is needed, and may not use it."""
     REFUSE = auto()
 
 
 class Reservation(msgspec.Struct, eq=False):
-    """So much is reserved of each of these accounts."""
+    """An amount that is reserved in each of these accounts."""
 
     accounts: tuple[Account, ...]
     pico: int = 0
 
 
 def accounts_with_budget(accounts: Sequence[Account]) -> tuple[Account, ...]:
-    """Those with a budget."""
+    """The accounts that have a budget."""
     return tuple([account for account in accounts if account.record.max_budget_pico is not None])
 
 
 def has_budget(accounts: Sequence[Account]) -> bool:
-    """Whether one of them has a budget, be it for some models only."""
+    """Whether one of them has a budget, even if only for some models."""
     for account in accounts:
         if account.record.max_budget_pico is not None or account.record.model_max_budget_pico:
             return True
@@ -89,7 +91,7 @@ def has_budget(accounts: Sequence[Account]) -> bool:
 
 
 def may_count(account: Account, model: str | None) -> bool:
-    """Whether what a call of this model costs counts against a budget of the account; without a model,
+    """Whether the cost of a call to this model counts against a budget of the account; with `model` None,
     whether it might."""
     globs = account.record.model_max_budget_pico
     return account.record.max_budget_pico is not None or any(
@@ -98,53 +100,54 @@ def may_count(account: Account, model: str | None) -> bool:
 
 
 def remaining_pico(account: Account, now: int) -> int:
-    """What is neither spent nor reserved of an account's budget."""
+    """The part of an account's budget that is neither spent nor reserved."""
     budget = account.record.max_budget_pico
     return UNLIMITED if budget is None else budget - current_spend(account, now)[0] - account.reserved_pico
 
 
 def may_be_overdrawn(account: Account) -> bool:
-    """Whether `remaining_pico` may be negative. Does not look at the clock: a window that is over may make
-    this too strict, never too lax."""
+    """Whether `remaining_pico` may be negative. It ignores the clock: if the window has ended, the result may
+    be a false positive, never a false negative."""
     budget = account.record.max_budget_pico
     return budget is not None and max(0, account.spend_pico) + account.reserved_pico > budget
 
 
 def binding_account(accounts: Sequence[Account], now: int) -> Account:
-    """The account with the least left of its budget, which decides; of several the narrowest. There is at
-    least one."""
+    """The account with the least left of its budget, which decides; among equal ones the narrowest. There
+    must be at least one."""
     if len(accounts) == 1:
         return accounts[0]
-    # `min` takes the first of equal ones, and accounts are from the widest to the narrowest.
+    # `min` returns the first of equal ones, and accounts are ordered from the widest to the narrowest.
     return min(reversed(accounts), key=lambda account: remaining_pico(account, now))
 
 
 def wanted_pico(forecast: CostForecast, most: int) -> int:
-    """What to reserve where there is enough, of `most` that no call has spent."""
+    """The amount to reserve if enough is left; `most` is the unspent part of the budget."""
     if forecast.expected is None or (forecast.first is None and forecast.is_firm):
         return forecast.bound
     if forecast.is_firm and forecast.bound <= most:
         return forecast.bound
     wanted = forecast.expected
     if forecast.first is None:
-        # The fewer calls are known, the larger a part each gets for itself: the next may be far dearer.
+        # The fewer calls are known, the larger the share that each reserves: the next may be far more
+        # expensive.
         wanted = max(wanted, most // (MAX_CALLS_WITHOUT_HISTORY * (forecast.calls + 1)))
     return min(forecast.bound, wanted)
 
 
 def pico_to_reserve(forecast: CostForecast, left: int, reserved: int) -> int | Shortfall:
-    """What to reserve where `left` is neither spent nor reserved, and `reserved` is held by other calls."""
+    """The amount to reserve, given what is `left` and what other calls have `reserved`."""
     wanted = wanted_pico(forecast, left + reserved)
     if wanted <= left:
         return wanted
     if not _may_fit(forecast, wanted, left + reserved):
         return Shortfall.REFUSE
-    # Nobody else uses the budget: all that is left.
+    # No other call uses the budget: all that is left.
     return left if reserved <= 0 else Shortfall.WAIT
 
 
 def _may_fit(forecast: CostForecast, wanted: int, most: int) -> bool:
-    """Whether so much is enough for a call that nobody else's reservations keep out."""
+    """Whether `most` would be enough for the call if no other call had reservations."""
     if forecast.first is not None:
         return most > forecast.first
     if forecast.is_firm:
@@ -153,7 +156,7 @@ def _may_fit(forecast: CostForecast, wanted: int, most: int) -> bool:
 
 
 class _Turn:
-    """A call's place in a queue."""
+    """The place of a waiting call in a queue."""
 
     def __init__(self) -> None:
         self._event = trio.Event()
@@ -170,13 +173,14 @@ class Budgets:
     """The reservations of one gateway."""
 
     def __init__(self) -> None:
-        # By the account that the first of a queue waits for: those that are short of it, in order of arrival.
+        # Waiting calls in the order of arrival, by the account that has too little left.
         self._queues: dict[Account, deque[_Turn]] = {}
 
     def try_reserve(
         self, accounts: Sequence[Account], forecast: CostForecast, now: int
     ) -> Reservation | Shortfall:
-        """All of these accounts have a budget, and there is at least one."""
+        """Reserves without waiting. All of the accounts must have a budget, and there must be at least
+        one."""
         binding = binding_account(accounts, now)
         found = pico_to_reserve(forecast, remaining_pico(binding, now), binding.reserved_pico)
         if isinstance(found, Shortfall):
@@ -188,7 +192,7 @@ class Budgets:
     def reserve_at_once(
         self, accounts: Sequence[Account], forecast: Callable[[], CostForecast], clock: Clock
     ) -> Reservation | Shortfall:
-        """As `try_reserve`, unless others wait for the same: then it is their turn first."""
+        """As `try_reserve`, unless other calls are already waiting for one of the accounts."""
         if self._queues and any(account in self._queues for account in accounts):
             return Shortfall.WAIT
         return self.try_reserve(accounts, forecast(), clock())
@@ -196,11 +200,10 @@ class Budgets:
     async def reserve(
         self, accounts: Sequence[Account], forecast: Callable[[], CostForecast], clock: Clock
     ) -> Reservation | Shortfall:
-        """As `try_reserve`, but waits where that may help, behind those that wait already. The forecast is
-        asked for again after that: by then more is known of what such calls cost."""
+        """As `try_reserve`, but waits if that may help, behind the calls that are already waiting. The
+        forecast is calculated again after the wait, because more costs are known by then."""
         found = self.reserve_at_once(accounts, forecast, clock)
-        # Behind those that wait for one of its accounts, whichever would be short: else it would overtake
-        # them.
+        # Queue behind the calls that wait for any of its accounts, or it would overtake them.
         short_of = next((account for account in accounts if account in self._queues), None)
         with trio.move_on_after(MAX_WAIT):
             while found is Shortfall.WAIT:
@@ -217,12 +220,13 @@ class Budgets:
         forecast: Callable[[], CostForecast],
         clock: Clock,
     ) -> Reservation | Shortfall:
-        """Waits until something can be reserved, or another account is the one that is short."""
+        """Waits until the reservation succeeds or is refused, or another account becomes the one with too
+        little left."""
         queue, turn = self._queues.setdefault(short_of, deque()), _Turn()
         queue.append(turn)
         found: Reservation | Shortfall = Shortfall.WAIT
         try:
-            # It stays the first while there is too little for it: the next one does not overtake it.
+            # It stays first in the queue while too little is left for it: the next one does not overtake it.
             while found is Shortfall.WAIT and (
                 queue[0] is not turn or binding_account(accounts, clock()) is short_of
             ):
@@ -232,7 +236,7 @@ class Budgets:
                     found = self._reserve_with_budget(accounts, forecast, clock)
         finally:
             queue.remove(turn)
-            # There may be enough for the next one too; and its turn may have come just when this one gave up.
+            # Wake the next one: enough may be left for it, too, or this one was woken just as it gave up.
             if queue:
                 queue[0].come()
             else:
@@ -242,13 +246,13 @@ class Budgets:
     def _reserve_with_budget(
         self, accounts: Sequence[Account], forecast: Callable[[], CostForecast], clock: Clock
     ) -> Reservation | Shortfall:
-        """As `try_reserve`, of those accounts that still have a budget; of none nothing."""
+        """As `try_reserve`, in those accounts that still have a budget; an empty reservation if none has."""
         left = accounts_with_budget(accounts)
         return self.try_reserve(left, forecast(), clock()) if left else Reservation(())
 
     def extend(self, reservation: Reservation, pico: int, now: int) -> bool:
-        """Reserves `pico` in all for a call that runs, if there is so much left."""
-        # All of them or none: `release` gives the same amount back to each.
+        """Raises the reservation of a running call to `pico`, if enough is left."""
+        # In all accounts or none: `release` returns the same amount to each.
         more = pico - reservation.pico
         if any(remaining_pico(account, now) < more for account in reservation.accounts):
             return False
@@ -268,7 +272,7 @@ class Budgets:
             self._wake(reservation.accounts)
 
     def available(self, reservation: Reservation, now: int) -> int:
-        """What a call that ends may be charged: what is reserved for it, and what is left beside that."""
+        """The most that a call that ends may be charged: its reservation plus what is left."""
         left = min(
             [remaining_pico(account, now) for account in accounts_with_budget(reservation.accounts)],
             default=0,
@@ -276,7 +280,7 @@ class Budgets:
         return reservation.pico + max(0, left)
 
     def release(self, reservation: Reservation) -> None:
-        """Gives it back, once the call's cost is in the spend. Idempotent."""
+        """Releases the reservation; call it when the cost is in the spend. Idempotent."""
         for account in reservation.accounts:
             account.reserved_pico -= reservation.pico
         reservation.pico = 0
