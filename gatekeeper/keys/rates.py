@@ -5,15 +5,15 @@ nothing, and counts as one parallel call until it is settled. The rules of the m
 `minute_window`; beside them:
 
 - Tokens are taken in advance: those of the prompt, and the longest output that the request allows. Where it
-  allows any, that is `FIRST_OUTPUT`, and then the longest of the latest outputs (`_learn`). No more than the
-  limit: a call that is longer is admitted when nothing was used for a minute.
+  allows any, or more than the limit, that is `FIRST_OUTPUT` or what it allows, and then the longest of the
+  latest such outputs (`_learn`). No more than the limit: a call that is longer is admitted when nothing was
+  used for a minute.
 - They are settled by the tokens that the call has used. So within any minute admitted calls use at most the
   limit, plus what some use in excess of their reservation; that excess is charged to the following time.
 - A refusal takes nothing. It names the limit that takes longest to have room again, and how long that is:
   true, if nothing else is admitted or charged until then. When a parallel call ends is not known.
 
-Nothing is stored: a restart begins with nothing used. What has not been used for `IDLE_EXPIRY` is
-forgotten.
+Nothing is stored: a restart begins with nothing used. What is unused for `IDLE_EXPIRY` is forgotten.
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ class ExpectedTokens(msgspec.Struct, frozen=True, gc=False):
 
     prompt: int = 0
     output: int | None = 0
+
+    def is_open(self, limit: int | None) -> bool:
+        """Whether the request does not bound its output, or not below the limit."""
+        return self.output is None or (limit is not None and self.prompt + self.output > limit)
 
 
 UNBOUNDED = ExpectedTokens(0, None)
@@ -114,8 +118,10 @@ class Counter(msgspec.Struct, eq=False):
 
     def amount(self, limit: int, expected: ExpectedTokens) -> int:
         """The tokens that a call takes in advance."""
-        output = self.usual_output if expected.output is None else expected.output
-        return min(expected.prompt + (FIRST_OUTPUT if output is None else output), limit)
+        output = FIRST_OUTPUT if expected.output is None else expected.output
+        if self.usual_output is not None and expected.is_open(limit):
+            output = self.usual_output if expected.output is None else min(output, self.usual_output)
+        return min(expected.prompt + output, limit)
 
 
 class CounterReservation(msgspec.Struct, eq=False):
@@ -128,6 +134,7 @@ class CounterReservation(msgspec.Struct, eq=False):
     tokens: Bucket | None = None
     in_advance: int = 0
     amount: int = 0
+    is_open: bool = False  # its output tells how long others may be
 
     def settle(self, used: int, now: int) -> None:
         """The call has used so many tokens."""
@@ -151,7 +158,9 @@ class CounterReservation(msgspec.Struct, eq=False):
 
     def take_tokens(self, expected: ExpectedTokens, now: int) -> None:
         """In advance, where there is room for them."""
-        if (limit := self.limits.tokens) is not None:
+        limit = self.limits.tokens
+        self.is_open = expected.is_open(limit)
+        if limit is not None:
             self.in_advance = self.amount = self.counter.amount(limit, expected)
             self.tokens = self.counter.tokens.take(self.amount, now)
 
@@ -171,11 +180,10 @@ class CounterReservation(msgspec.Struct, eq=False):
 class RateReservation:
     """What an admitted call has taken. Its end is told once, by `settle` or `undo`; more do nothing."""
 
-    __slots__ = ("_is_unbounded", "_taken")
+    __slots__ = ("_taken",)
 
-    def __init__(self, taken: Sequence[CounterReservation], *, is_unbounded: bool) -> None:
+    def __init__(self, taken: Sequence[CounterReservation]) -> None:
         self._taken = taken
-        self._is_unbounded = is_unbounded  # its output
 
     def settle(self, tokens: int | None, output: int | None, now: int) -> None:
         """The call has used so many tokens in all, of which `output` are its output; None: not known, and it
@@ -183,7 +191,7 @@ class RateReservation:
         for taken in self._end():
             if tokens is not None:
                 taken.settle(tokens, now)
-            if self._is_unbounded and output:
+            if taken.is_open and output:
                 taken.counter.usual_output = _learn(taken.counter.usual_output, output)
 
     def note(self, tokens: int, now: int) -> None:
@@ -201,7 +209,6 @@ class RateReservation:
             return max(waits, key=lambda exceeded: exceeded.wait or 0)
         for taken in self._taken:
             taken.take_tokens(expected, now)
-        self._is_unbounded = expected.output is None
         return None
 
     def undo(self) -> None:
@@ -216,7 +223,7 @@ class RateReservation:
         return ended
 
 
-NO_RESERVATION = RateReservation((), is_unbounded=False)
+NO_RESERVATION = RateReservation(())
 """Of a call without such limits."""
 
 
@@ -247,7 +254,7 @@ class Rates:
             self._counters.move_to_end(account)
             taken.append(counter.take(account, limits, expected, now))
         self._forget_idle(len(applied) + 1, now)  # more than the call has added
-        return RateReservation(taken, is_unbounded=expected.output is None)
+        return RateReservation(taken)
 
     def used(self, account: AccountId, now: int) -> dict[Rate, int]:
         """What counts of an account's limits now."""

@@ -195,6 +195,18 @@ def test_an_output_without_a_bound_is_expected_as_long_as_the_latest_ones():
     admitted(rates, 4, tokens, prompt=900, output=None)
 
 
+def test_a_bound_above_the_limit_is_none():
+    rates, tokens = Rates(), applied(tokens=1_000)
+    first = admitted(rates, 0, tokens, prompt=10, output=65_536)
+    assert admit(rates, 0, tokens, prompt=10, output=65_536).rate is Rate.TOKENS
+    first.settle(30, 20, 1)
+    for now in range(2, 34):  # 30 tokens each
+        admitted(rates, now, tokens, prompt=10, output=65_536).settle(30, 20, now)
+    assert admit(rates, 34, tokens, prompt=10, output=65_536).rate is Rate.TOKENS
+    assert admit(rates, 34, tokens, prompt=10, output=900).rate is Rate.TOKENS
+    admitted(rates, 34, tokens, prompt=1, output=9)
+
+
 def test_only_outputs_without_a_bound_tell_of_others():
     rates, tokens = Rates(), applied(tokens=100_000)
     admitted(rates, 0, tokens, output=50_000).settle(50_000, 50_000, 0)

@@ -360,8 +360,9 @@ async def test_an_output_is_expected_as_long_as_usual(
     google.script = answering(10, output=20)
     for limit in (FIRST_OUTPUT + 100, 1_000):
         secret = await guarded.key(tpm_limit=limit)
-        for _ in range(5):
-            assert (await call(guarded, secret)).status == 200
+        for body in (b"{}", OUTPUT % 65_536):
+            for _ in range(5):
+                assert (await call(guarded, secret, body=body)).status == 200
 
 
 async def take_a_turn(session: ServerConnection) -> None:
