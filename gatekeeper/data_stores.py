@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from time import time_ns
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -32,6 +31,7 @@ from gatekeeper.logs import log
 from gatekeeper.money import pico
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.settings import Settings
+from gatekeeper.times import now_micros
 
 SCHEMAS_WITHOUT_OWNERS = range(1, 9)
 
@@ -90,7 +90,7 @@ async def _open(settings: Settings) -> DataStores:
     )
     sessions = Sessions(SqliteSessionStore(store))
     # Expired ones only: uploads and tokens outlive a restart.
-    await sessions.purge(time_ns() // 1000)
+    await sessions.purge(now_micros())
     ledger = Ledger(settings.data, settings.timezone)
     # Spend is brought up to the journal's end before the first call, or a budget that was used up would
     # be available again after a kill -9.

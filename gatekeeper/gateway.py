@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from datetime import datetime
-from time import time_ns
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -19,6 +18,7 @@ from gatekeeper.ledger.call import CallRecord
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.settings import Settings
+from gatekeeper.times import now_micros
 
 
 class SharedContext(Protocol):
@@ -76,4 +76,4 @@ class Gateway:
 
     def now_micros(self) -> int:
         """The time in microseconds since 1970."""
-        return time_ns() // 1000
+        return now_micros()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import time_ns
 from typing import Protocol
 
 import trio
@@ -15,8 +14,9 @@ from gatekeeper.pricing.price_faults import CatalogueError
 from gatekeeper.runtime import file_state
 from gatekeeper.settings import OwnPrices
 from gatekeeper.startup import load_catalogue
+from gatekeeper.times import now_micros
 
-LOOK_SECONDS = 1.0  # seconds between two looks at the file
+CHECK_SECONDS = 1.0  # seconds between two looks at the file
 
 
 class Priced(Protocol):
@@ -45,14 +45,14 @@ class PriceWatch:
     async def watch(self) -> None:
         """Reads the file again when it has changed, or when asked to."""
         while True:
-            with trio.move_on_after(LOOK_SECONDS):
+            with trio.move_on_after(CHECK_SECONDS):
                 await self._asked.wait()
             if self._asked.is_set():
                 self._asked = trio.Event()
                 await self._load()
             elif (seen := file_state(self._own.file)) != self._loaded:
                 # It may still be written: only one that stays is read.
-                await trio.sleep(LOOK_SECONDS)
+                await trio.sleep(CHECK_SECONDS)
                 if seen == file_state(self._own.file):
                     await self._load()
 
@@ -77,7 +77,7 @@ class PriceWatch:
 
     async def _record(self, before: str, version: str) -> None:
         detail: dict[str, object] = {"price_version": {"from": before, "to": version}}
-        change = Change.of("prices.reload", time_ns() // 1000, "gateway", detail, target=self._own.file.name)
+        change = Change.of("prices.reload", now_micros(), "gateway", detail, target=self._own.file.name)
         try:
             await self._audit.append(change)
         except StoreFailed as error:

@@ -7,7 +7,6 @@ that is checked before the last byte of it goes upstream.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from time import time_ns
 
 from msgspec.structs import replace
 
@@ -30,8 +29,9 @@ from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.transport import PREFIX
 from gatekeeper.public_url import public_base
 from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.times import now_micros
 
-UNSEEN = Refusal(
+UNCHECKED_BODY = Refusal(
     Reason.BAD_REQUEST,
     "Not relayed: this gateway looks at 16 MiB of a body, long strings not counted unless it is compressed, "
     "and the rest may refer to a file, a cache or another resource of somebody else. Send it as plain JSON, "
@@ -69,7 +69,7 @@ def override_refusal(call: ProxyCall) -> Refusal | None:
 # By the body
 
 
-def admit_body(call: ProxyCall) -> None:
+def check_body(call: ProxyCall) -> None:
     """The second step of admission, by what the body names, once all of it was received and before its last
     byte goes upstream. Raises Refused."""
     if call.route.upload:
@@ -83,7 +83,7 @@ def admit_body(call: ProxyCall) -> None:
         request = replace(call.access, request_summary=request_summary)
         if refusal := admission.admit_body(call.accounts, request, call.row.started_at):
             raise Refused(refusal)
-    _admit_named_models(call, request_summary)
+    _check_named_models(call, request_summary)
 
 
 def _caches(call: ProxyCall, request_summary: RequestSummary) -> Sequence[str]:
@@ -99,7 +99,7 @@ def _models_of(call: ProxyCall, caches: Sequence[str]) -> list[str]:
     return [row.model for row in made if row and row.model]
 
 
-def _admit_named_models(call: ProxyCall, named: RequestSummary) -> None:
+def _check_named_models(call: ProxyCall, named: RequestSummary) -> None:
     """Refuses what a budget could not limit, where only the body names the model. Raises Refused."""
     route = call.route
     if route.model or route.action not in PRICED_ACTIONS:
@@ -118,10 +118,10 @@ def _admit_named_models(call: ProxyCall, named: RequestSummary) -> None:
         why = "finds no model in its body"
     if why:
         raise Refused(cost_unknown_refusal(account, call.access_request(), why))
-    _admit_models(call, named.models, call.row.started_at)
+    _check_models(call, named.models, call.row.started_at)
 
 
-def _admit_models(call: ProxyCall, models: Iterable[str | None], now: int) -> None:
+def _check_models(call: ProxyCall, models: Iterable[str | None], now: int) -> None:
     """Admits once more, by each model that only the body names. Raises Refused."""
     for model in models:
         call.route = replace(call.route, model=model)
@@ -129,31 +129,31 @@ def _admit_models(call: ProxyCall, models: Iterable[str | None], now: int) -> No
             raise Refused(refusal)
 
 
-async def admit_setup(call: ProxyCall, setup: RequestSummary, payload: bytes) -> None:
+async def check_setup(call: ProxyCall, setup: RequestSummary, payload: bytes) -> None:
     """The second step of admission of a Live session, by its first message, and what it takes. Raises
     Refused."""
     apply_request(call.row, setup)
     models = setup.models if setup.models and setup.understood else None
     # What was not understood may name another one.
-    _admit_models(call, models or (*setup.models, None), time_ns() // 1000)
-    admit_message(call, setup)
+    _check_models(call, models or (*setup.models, None), now_micros())
+    check_live_message(call, setup)
     call.request_parser = UnreadRequest(setup)
     await reserve(call, payload)
     if applied := limits_of_models(call.accounts, models, counts_tokens=True):
         reserve_rates(call, applied, UNBOUNDED)
 
 
-def admit_message(call: ProxyCall, named: RequestSummary) -> None:
+def check_live_message(call: ProxyCall, named: RequestSummary) -> None:
     """Admits what a message of a Live session names. Raises Refused."""
     request = replace(call.access_request(), request_summary=named)
-    if refusal := admission.admit_body(call.accounts, request, time_ns() // 1000):
+    if refusal := admission.admit_body(call.accounts, request, now_micros()):
         raise Refused(refusal)
 
 
 # What it refers to
 
 
-def is_checked(call: ProxyCall) -> bool:
+def has_reference_rules(call: ProxyCall) -> bool:
     """Whether the call's body may refer only to some resources. The bytes of a file refer to nothing."""
     return call.key is not None and not call.route.upload
 
@@ -188,4 +188,4 @@ async def check_references(call: ProxyCall, unread: UnreadReferences) -> None:
     if found := list(references(call.request_parser.summary)):
         await call.context.check_references(call.key, found)
     if call.key is not None and unread.are_possible:
-        raise Refused(UNSEEN)
+        raise Refused(UNCHECKED_BODY)

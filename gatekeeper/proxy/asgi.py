@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from time import monotonic_ns, time_ns
+from time import monotonic_ns
 
 import trio
 
@@ -22,7 +22,7 @@ from gatekeeper.proxy.live import LiveTransport
 from gatekeeper.proxy.transport import RequestHead, Transport
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import hung_up
-from gatekeeper.times import ClockWatch
+from gatekeeper.times import ClockWatch, now_micros
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
 CHARGE_SECONDS = 5.0  # seconds between two looks at what is due: some microseconds each
@@ -119,7 +119,7 @@ class Proxy:
         clock = ClockWatch()
         while True:
             # Before the first sleep: what fell due while no gateway ran is charged at the start.
-            now = time_ns() // 1000
+            now = now_micros()
             # Else months of storage would be charged, and results given up that are still to come.
             if clock.is_steady(now, monotonic_ns() // 1000):
                 self.context.deferred.sweep(now, self.context.catalogue)

@@ -133,7 +133,9 @@ class Authenticator:
     def identify(self, row: CallRecord, secret: str | None, session: Session | None) -> KeyState | None:
         """Finds the caller's key, and fills in the row with it; None for the master key and in open mode.
         A request of a `session` needs no secret, and must not have another key's. Raises Refused."""
-        identity = self.authenticate(secret) if secret or not session else self.owner(session.key_id)
+        identity = (
+            self.authenticate(secret) if secret or not session else self.session_identity(session.key_id)
+        )
         row.key_id, row.key_alias, state = identity.key_id, identity.alias, identity.state
         if session is not None:
             if row.key_id != session.key_id:
@@ -141,10 +143,10 @@ class Authenticator:
             row.tags = list(dict.fromkeys((*session.tags, *row.tags)))
             row.user_id, row.user_agent = row.user_id or session.user_id, session.user_agent
         elif state is not None:
-            fill_in(row, state)
+            apply_key_fields(row, state)
         return state
 
-    def owner(self, key_id: str) -> Identity:
+    def session_identity(self, key_id: str) -> Identity:
         """Whom a session acts as that was begun with this key. Raises Refused if the key was deleted, and
         for a session of open mode after a master key was set."""
         if key_id == MASTER_IDENTITY.key_id:
@@ -158,7 +160,7 @@ class Authenticator:
         raise Refused(_key_missing())
 
 
-def fill_in(row: CallRecord, state: KeyState) -> None:
+def apply_key_fields(row: CallRecord, state: KeyState) -> None:
     """The key's own tags and end user go into the row of its call, which has those of the request."""
     record = state.record
     # A key's own tags come first, and no request can remove them.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import copy
-from time import perf_counter, time_ns
+from time import perf_counter
 
 import trio
 import uuid_utils
@@ -40,6 +40,7 @@ from gatekeeper.proxy.headers import upstream_headers
 from gatekeeper.proxy.transport import RequestHead, Transport
 from gatekeeper.proxy.upstream_exchange import UpstreamExchange
 from gatekeeper.public_url import client_address
+from gatekeeper.times import now_micros
 from gatekeeper.upstream.pool import UpstreamPool
 
 NOT_PARSED = Route(action=None)
@@ -63,7 +64,7 @@ class ProxyCall:
         self.credential = extract_credential(head.named(CREDENTIAL_HEADERS), head.query)
         self.row = CallRecord(
             id=str(uuid_utils.uuid7()),
-            started_at=time_ns() // 1000,
+            started_at=now_micros(),
             method=head.method,
             path=recorded_path(head.path),
         )
@@ -164,18 +165,20 @@ class ProxyCall:
         as the gateway's, as it does for a body that is read before."""
         exchange, upstream_seconds = self.exchange, 0.0
         if exchange.started_at is not None:
-            upstream_seconds = self.context.now() - exchange.started_at - exchange.client_wait_seconds
+            upstream_seconds = (
+                self.context.current_time() - exchange.started_at - exchange.client_wait_seconds
+            )
         elapsed = self.elapsed_ms()
         self.row.first_byte_ms = elapsed
         self.row.gateway_ms = round(max(0.0, elapsed - upstream_seconds * 1000), 3)
 
     def set_deadline(self, seconds: float, timeout_failure: Callable[[], CallFailed]) -> None:
         """Ends the call with this failure unless the deadline is moved within so many seconds."""
-        self.deadline, self.timeout_failure = self.context.now() + seconds, timeout_failure
+        self.deadline, self.timeout_failure = self.context.current_time() + seconds, timeout_failure
 
     def client_disconnected(self) -> bool:
         """The client has gone: ends the call, unless it is finished without it; returns whether it is."""
-        if self.relay_complete or not self.exchange.continues(self.context.now()):
+        if self.relay_complete or not self.exchange.continues(self.context.current_time()):
             self.end(ClientGone())
             return False
         self.failure = self.failure or ClientGone()

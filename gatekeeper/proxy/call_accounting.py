@@ -54,7 +54,7 @@ class Accounting(msgspec.Struct, kw_only=True):
     takes of its project's allowance. `is_compressed`: whether the request's body was. `is_complete`: whether
     all of the response was read, by the client or without it. `chargeable` is asked where the cost is
     uncertain: what its budgets have for it in pico-dollars, if it has some and was sent to Google;
-    `most_pico`: what it can cost at most by its request.
+    `max_cost_pico`: what it can cost at most by its request.
     """
 
     route: Route
@@ -69,7 +69,7 @@ class Accounting(msgspec.Struct, kw_only=True):
     is_compressed: bool = False
     is_complete: bool = False
     chargeable: Callable[[], int | None] = lambda: None
-    most_pico: int | None = None
+    max_cost_pico: int | None = None
 
     def complete(self, call: CallRecord) -> None:
         """Fills in the row."""
@@ -210,7 +210,7 @@ class Accounting(msgspec.Struct, kw_only=True):
             # A compressed body says nothing of how long its prompt is.
             request_bytes=None if self.is_compressed else call.request_bytes,
         )
-        bound = self.most_pico
+        bound = self.max_cost_pico
         if bound is not None and most > bound and not (usage or call.billed_units):
             most, note = bound, bound_note(bound)
         if most > chargeable_pico:

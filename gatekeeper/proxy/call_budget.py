@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from time import time_ns
 
 import msgspec
 
@@ -35,7 +34,7 @@ from gatekeeper.pricing.worst_case import DEFAULT_QUERY_COUNT
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.failures import Refused
 from gatekeeper.refusals import Refusal
-from gatekeeper.times import utc_day
+from gatekeeper.times import now_micros, utc_day
 
 NOT_ANSWERED = ResponseSummary(complete=True)
 # 10^12 dollars, above any budget that can be set: nothing is known of the call.
@@ -55,16 +54,16 @@ class BudgetRequest(msgspec.Struct, frozen=True):
 async def reserve(call: ProxyCall, body: bytes | None) -> None:
     """To be called once the call is admitted, and its body was received. `body` is None where it was not
     buffered. Raises Refused."""
-    if (wanted := wanted_by(call, body)) is None:
+    if (wanted := budget_request(call, body)) is None:
         return
     accounts, forecast = wanted.accounts, wanted.forecast
-    found = call.context.budgets.reserve_at_once(accounts, forecast, now)
+    found = call.context.budgets.reserve_at_once(accounts, forecast, now_micros)
     if found is Shortfall.WAIT:
         call.record_begin()
         # The time that it waits is neither the client's nor the upstream's: both have as much left after it.
-        left, call.deadline = call.deadline - call.context.now(), math.inf
-        found = await call.context.budgets.reserve(accounts, forecast, now)
-        call.deadline = call.context.now() + left
+        left, call.deadline = call.deadline - call.context.current_time(), math.inf
+        found = await call.context.budgets.reserve(accounts, forecast, now_micros)
+        call.deadline = call.context.current_time() + left
     if not isinstance(found, Reservation):
         raise Refused(_refusal(accounts, forecast()))
     if not found.accounts:  # their budgets were taken away while it waited
@@ -75,11 +74,12 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
         call.record_begin()
 
 
-def reservable(call: ProxyCall, body: bytes) -> int | Shortfall | None:
-    """What `reserve` would reserve now, or that it would wait; None: there is no budget. Raises Refused."""
-    if (wanted := wanted_by(call, body)) is None:
+def preview_reservation(call: ProxyCall, body: bytes) -> int | Shortfall | None:
+    """What `reserve` would reserve now, or that it would wait; None: there is no budget. Raises
+    Refused."""
+    if (wanted := budget_request(call, body)) is None:
         return None
-    forecast, binding = wanted.forecast(), binding_account(wanted.accounts, at := now())
+    forecast, binding = wanted.forecast(), binding_account(wanted.accounts, at := now_micros())
     found = pico_to_reserve(forecast, remaining_pico(binding, at), binding.reserved_pico)
     if found is Shortfall.REFUSE:
         raise Refused(_refusal(wanted.accounts, forecast))
@@ -92,10 +92,10 @@ def chargeable(call: ProxyCall) -> int | None:
     if call.reservation is None or call.exchange.started_at is None:
         return None
     # By the time of day, as the periods of budgets are.
-    return call.context.budgets.available(call.reservation, now())
+    return call.context.budgets.available(call.reservation, now_micros())
 
 
-def firm_bound(call: ProxyCall) -> int | None:
+def max_cost_pico(call: ProxyCall) -> int | None:
     """What the call can cost at most, in pico-dollars, if its request limits that."""
     bound = call.cost_bound
     return bound.pico if bound is not None and bound.is_firm else None
@@ -108,7 +108,7 @@ def release_budget(call: ProxyCall) -> None:
     call.context.cost_history.note_call(call.row, call.cost_bound.pico if call.cost_bound else 0)
 
 
-def wanted_by(call: ProxyCall, body: bytes | None) -> BudgetRequest | None:
+def budget_request(call: ProxyCall, body: bytes | None) -> BudgetRequest | None:
     """None where there is no budget, or nothing to pay."""
     request_summary = call.request_parser.summary
     model = call.row.model or call.route.model
@@ -125,12 +125,8 @@ def wanted_by(call: ProxyCall, body: bytes | None) -> BudgetRequest | None:
     return BudgetRequest(accounts, known, partial(_forecast, call, known, model or "", body))
 
 
-def now() -> int:
-    return time_ns() // 1000
-
-
 def _refusal(accounts: tuple[Account, ...], forecast: CostForecast) -> Refusal:
-    account, at = binding_account(accounts, now()), now()
+    account, at = binding_account(accounts, now_micros()), now_micros()
     spent, reset_at = current_spend(account, at)
     budget = account.record.max_budget_pico or 0
     if spent >= budget:
@@ -142,18 +138,18 @@ def _refusal(accounts: tuple[Account, ...], forecast: CostForecast) -> Refusal:
 
 def _forecast(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> CostForecast:
     row = call.row
-    experience = call.context.cost_history.of(row.key_id or "", model, row.action or "")
+    statistics = call.context.cost_history.of(row.key_id or "", model, row.action or "")
     size = call.transport.received_bytes if body is None else len(body)
-    likely = experience.likely(size, known.input_pico)
-    firm = round(known.pico * experience.excess)
+    likely = statistics.likely(size, known.input_pico)
+    firm = round(known.pico * statistics.excess)
     if not row.stream or row.action in USAGE_AT_END:  # cut too late, if at all
-        expected = experience.expected(size, known.input_pico)
-        return CostForecast(firm, known.is_firm, expected, likely, calls=experience.calls)
-    first, step = experience.first_event
+        expected = statistics.expected(size, known.input_pico)
+        return CostForecast(firm, known.is_firm, expected, likely, calls=statistics.calls)
+    first, step = statistics.first_event
     # The first event is charged with the prompt, which may be longer than any before.
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
     # It is metered: what such answers have cost is enough to begin with, once the key has made some.
-    usual = firm if known.is_firm and likely is None else _usual_pico(experience, known, size)
+    usual = firm if known.is_firm and likely is None else _usual_pico(statistics, known, size)
     return CostForecast(firm, known.is_firm, usual, likely, first + step)
 
 
@@ -161,13 +157,13 @@ def usual_pico(call: ProxyCall) -> int:
     """What streams like this one have cost lately, else what a usual one may cost; 0 without a bound."""
     if (known := call.cost_bound) is None:
         return 0
-    experience = call.context.cost_history.of(*cost_name(call.row))
-    return _usual_pico(experience, known, call.transport.received_bytes)
+    statistics = call.context.cost_history.of(*cost_name(call.row))
+    return _usual_pico(statistics, known, call.transport.received_bytes)
 
 
-def _usual_pico(experience: CostStatistics, known: Bound, size: int) -> int:
-    return experience.expected(size, known.input_pico) or min(
-        round(known.pico * experience.excess), known.usual_pico
+def _usual_pico(statistics: CostStatistics, known: Bound, size: int) -> int:
+    return statistics.expected(size, known.input_pico) or min(
+        round(known.pico * statistics.excess), known.usual_pico
     )
 
 

@@ -9,7 +9,6 @@ after a 500, 503 or 504; and what names a resource of an unknown project, after 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from time import time_ns
 from types import MappingProxyType
 
 from gatekeeper.gemini.actions import METERED_ACTIONS, OPENAI_EMBEDDING, Billing
@@ -33,23 +32,23 @@ from gatekeeper.proxy.failures import (
 )
 from gatekeeper.proxy.upstream_response import ErrorResponse
 from gatekeeper.refusals import Reason, Refusal
-from gatekeeper.times import iso
+from gatekeeper.times import iso, now_micros
 
 TOO_MANY = 429
-OVERLOADED = frozenset({500, 503, 504})
-MAX_OVERLOADED = 2
+OVERLOADED_STATUSES = frozenset({500, 503, 504})
+MAX_OVERLOADED_RETRIES = 2
 """More keys that are asked after such an answer: a request may be what Google stumbles over."""
 REMEDY = "put a valid key in its place"
 # Google answers 403 for a file or a cache that is not there, so as not to tell whether it is.
-NOT_FOUND = frozenset({403, 404})
+NOT_FOUND_STATUSES = frozenset({403, 404})
 READS = frozenset({"GET", "HEAD"})
-MAKES_NOTHING = METERED_ACTIONS | {"countTokens", "openai.chat.completions", OPENAI_EMBEDDING}
+CREATES_NOTHING = METERED_ACTIONS | {"countTokens", "openai.chat.completions", OPENAI_EMBEDDING}
 
 
 NOT_TRIED: Mapping[str, int] = MappingProxyType({})
 
 
-class AnotherKey(Exception):
+class RetryWithAnotherKey(Exception):
     """The request is made again, with the key that the call has now."""
 
 
@@ -72,14 +71,14 @@ class CallGoogleKey:
         return self._lease.key.secret if self._lease else ""
 
     @property
-    def projects_matter(self) -> bool:
+    def has_several_projects(self) -> bool:
         """Whether resources are in one of several projects."""
-        return self._projects.matter
+        return self._projects.has_several
 
     @property
-    def body_matters(self) -> bool:
+    def depends_on_body(self) -> bool:
         """Whether what the body names decides on the key."""
-        return self._projects.matter or self._pool.have_model_limits
+        return self._projects.has_several or self._pool.have_model_limits
 
     def choose(self, row: CallRecord, route: Route, label: str | None) -> None:
         """Chooses the key by the request's head; `label` is the one of the call's session. Raises Refused."""
@@ -87,7 +86,7 @@ class CallGoogleKey:
         # What no model is billed for has quotas of its own: it cools down by its action.
         action = None if is_counted else route.action or row.method
         want = KeyRequirement(route.model, action)
-        if self._projects.matter and row.resource is not None:
+        if self._projects.has_several and row.resource is not None:
             self._resources = (row.resource,)
             want = want._replace(project=self._projects.project_of(self._resources))
         self._lease = self._pool.choose(want, now_micros(), label)
@@ -104,7 +103,7 @@ class CallGoogleKey:
     def choose_by_body(self, row: CallRecord, named: RequestSummary) -> None:
         """Chooses again if the body has named a model, or resources, for which another key is needed. To be
         called before anything goes upstream. Raises Refused."""
-        if (lease := self._lease) is None or not self.body_matters:
+        if (lease := self._lease) is None or not self.depends_on_body:
             return
         self._resources = (*self._resources, *resources_of(named))
         project = lease.want.project or self._projects.project_of(self._resources)
@@ -127,9 +126,9 @@ class CallGoogleKey:
         """The project of a resource, if it is known."""
         return self._projects.project_of((resource,))
 
-    def go_to(self, row: CallRecord, project: str) -> None:
+    def switch_project(self, row: CallRecord, project: str) -> None:
         """Takes a key of this project, for what only that can answer. Raises Refused."""
-        if (lease := self._lease) is None or not self._projects.matter or lease.want.project == project:
+        if (lease := self._lease) is None or not self._projects.has_several or lease.want.project == project:
             return
         now, want = now_micros(), lease.want._replace(project=project)
         lease.finish(now)
@@ -146,27 +145,27 @@ class CallGoogleKey:
             if lease.is_watched:
                 lease.succeeded(now_micros())
             if self.tried and self._resources:
-                self._projects.found(self._resources, lease.key.project)
+                self._projects.record(self._resources, lease.key.project)
 
     def failed(self, row: CallRecord, response: ErrorResponse, *, repeatable: bool) -> None:
-        """Takes what an error says about the key. Raises AnotherKey if the call has another one now, with
-        which the request has to be made again, and GoogleKeyRefused if Google does not accept any."""
+        """Takes what an error says about the key. Raises RetryWithAnotherKey if the call has another one now,
+        with which the request has to be made again, and GoogleKeyRefused if Google does not accept any."""
         refused = response.is_key_error()
         if (lease := self._lease) is not None:
             if refused:
                 self._note_refusal(lease, response.error, now_micros())
             elif response.status == TOO_MANY:
                 self._note_quota(lease, response.error, now_micros())
-            may_move = repeatable and len(self._pool) > 1 and not self._is_session
-            if may_move and self._is_worth_it(row, response.status, refused=refused):
-                self._move(row, lease, response.status, refused=refused)
+            may_switch = repeatable and len(self._pool) > 1 and not self._is_session
+            if may_switch and self._may_succeed_with_another(row, response.status, refused=refused):
+                self._switch_key(row, lease, response.status, refused=refused)
         if refused:
             raise google_key_error(row.upstream_key or "")
 
-    def _move(self, row: CallRecord, lease: Lease, status: int, *, refused: bool) -> None:
-        """Raises AnotherKey if there is another key for the request."""
+    def _switch_key(self, row: CallRecord, lease: Lease, status: int, *, refused: bool) -> None:
+        """Raises RetryWithAnotherKey if there is another key for the request."""
         now, tried = now_micros(), {*self.tried, lease.key.label}
-        if status in NOT_FOUND and not refused:
+        if status in NOT_FOUND_STATUSES and not refused:
             # All keys of a project see the same resources.
             tried.update(self._pool.labels_of(lease.key.project))
         another = self._pool.choose_another(lease.want, now, tried)
@@ -176,17 +175,17 @@ class CallGoogleKey:
         self.tried = {**self.tried, lease.key.label: status}
         self._lease, row.upstream_key = another, another.key.label
         log.info("google_key_changed", call=row.id, status=status, key=lease.key.label, to=another.key.label)
-        raise AnotherKey
+        raise RetryWithAnotherKey
 
-    def _is_worth_it(self, row: CallRecord, status: int, *, refused: bool) -> bool:
+    def _may_succeed_with_another(self, row: CallRecord, status: int, *, refused: bool) -> bool:
         """Whether another key may be answered otherwise, and nothing was charged or made."""
         if refused or status == TOO_MANY:
             return True
-        if status in OVERLOADED:
-            others = sum(told in OVERLOADED for told in self.tried.values())
-            return others < MAX_OVERLOADED and (row.method in READS or row.action in MAKES_NOTHING)
+        if status in OVERLOADED_STATUSES:
+            others = sum(told in OVERLOADED_STATUSES for told in self.tried.values())
+            return others < MAX_OVERLOADED_RETRIES and (row.method in READS or row.action in CREATES_NOTHING)
         unknown = self._lease is not None and self._lease.want.project is None and bool(self._resources)
-        return status in NOT_FOUND and self._projects.matter and unknown
+        return status in NOT_FOUND_STATUSES and self._projects.has_several and unknown
 
     def _note_refusal(self, lease: Lease, error: UpstreamError | None, now: int) -> None:
         why = (error and (error.reason or error.status or error.message)) or "no reason given"
@@ -232,10 +231,6 @@ class CallGoogleKey:
             told = ", ".join(f"{label} ({status})" for label, status in self.tried.items())
             note = f" Tried before with {told}."
             row.error_message = truncate(row.error_message, MAX_ERROR_MESSAGE - len(note)) + note
-
-
-def now_micros() -> int:
-    return time_ns() // 1000
 
 
 def resources_of(named: RequestSummary) -> Iterable[str]:

@@ -54,7 +54,7 @@ def correct_rates(call: ProxyCall, *, path_has_model: bool) -> None:
     size, request_summary, context = call.exchange.size, call.request_parser.summary, call.context
     expected = expected_tokens(route, request_summary, size, is_compressed=call.head.is_compressed)
     for taken in call.rate_reservations:
-        if exceeded := taken.retake(expected, context.micros()):
+        if exceeded := taken.retake(expected, context.monotonic_micros()):
             raise Refused(rate_refusal(exceeded, call.accounts))
     if not path_has_model:
         applied = limits_of_models(call.accounts, _models(call), counts_tokens=route.billable)
@@ -73,7 +73,7 @@ def _models(call: ProxyCall) -> Sequence[str] | None:
 def reserve_rates(call: ProxyCall, applied: Sequence[AppliedLimits], expected: ExpectedTokens) -> None:
     """Takes what the call needs of all these limits. Raises Refused."""
     context = call.context
-    answer = context.rates.admit(applied, expected, context.micros())
+    answer = context.rates.admit(applied, expected, context.monotonic_micros())
     if isinstance(answer, Exceeded):
         raise Refused(rate_refusal(answer, call.accounts))
     call.rate_reservations = (*call.rate_reservations, answer)
@@ -100,14 +100,14 @@ def announced_tokens(length: int | None) -> ExpectedTokens:
 def note_rates(call: ProxyCall, response: ResponseSummary) -> None:
     """What a session has used by now: it may go on for hours."""
     if response.read_usage and (total := response.read_usage.total):
-        now = call.context.micros()
+        now = call.context.monotonic_micros()
         for taken in call.rate_reservations:
             taken.note(total, now)
 
 
 def settle_rates(call: ProxyCall) -> None:
     """To be called at the end of a call, whichever it is. One that was refused has taken nothing."""
-    row, now = call.row, call.context.micros()
+    row, now = call.row, call.context.monotonic_micros()
     output = row.output_tokens
     for taken in call.rate_reservations:
         # Google did not run it: it has used nothing of a rate.

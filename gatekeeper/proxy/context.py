@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from time import monotonic_ns, time_ns
+from time import monotonic_ns
 
 import trio
 
@@ -40,6 +40,7 @@ from gatekeeper.proxy.failures import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.upstream_response import KeyMasker
 from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
+from gatekeeper.times import now_micros
 from gatekeeper.upstream.pool import UpstreamPool
 
 
@@ -77,9 +78,9 @@ class ProxyContext:
             settings.master_key or "".join(key.secret for key in settings.own_google_keys)
         )
         self.rates = Rates()
-        self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
+        self.current_time: Callable[[], float] = trio.lowlevel.current_clock().current_time
         """As `trio.current_time`, without two calls on the way that each event of a stream would pay for."""
-        self.micros: Callable[[], int] = monotonic_micros
+        self.monotonic_micros: Callable[[], int] = monotonic_micros
         """The clock of rates. Not the time of day, which may be set back."""
         self.ledger = ledger
         self.catalogue = catalogue
@@ -135,7 +136,7 @@ class ProxyContext:
             log.warning("soft_budget_reached", **warning)
             self.ledger.events.publish_warning(row, {"call": row.id, **warning})
 
-    def note_ended(self, row: CallRecord) -> None:
+    def apply_ended_call(self, row: CallRecord) -> None:
         """Takes what a call that has just ended leaves for later ones."""
         if row.continuations:
             self.long_decodes.add(continuations(row))
@@ -175,7 +176,7 @@ class ProxyContext:
         """The ephemeral token that a key of this gateway has created, unless it has expired. Raises
         Refused."""
         try:
-            return await self.sessions.find_token(secret, time_ns() // 1000)
+            return await self.sessions.find_token(secret, now_micros())
         except StoreFailed as error:
             raise self.store_failure(error) from None
 
@@ -191,7 +192,7 @@ class ProxyContext:
         if host is None:
             return self.upstream
         if host not in self._google_hosts:
-            self._google_hosts[host] = self.upstream.of_other_host(host)
+            self._google_hosts[host] = self.upstream.for_other_host(host)
         return self._google_hosts[host]
 
     def upstreams(self) -> Iterable[UpstreamPool]:

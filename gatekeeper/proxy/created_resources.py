@@ -68,7 +68,7 @@ class ResourceProjects:
         self._found: dict[str, str] = {}
 
     @property
-    def matter(self) -> bool:
+    def has_several(self) -> bool:
         """Whether there are several projects."""
         return self._pool.has_projects
 
@@ -86,7 +86,7 @@ class ResourceProjects:
                 return self._found[owned]
         return None
 
-    def found(self, resources: Iterable[str], project: str) -> None:
+    def record(self, resources: Iterable[str], project: str) -> None:
         """Notes that a call which names these was answered with a key of the project."""
         for resource in resources:
             if (owned := owned_resource(resource)) and self.project_of((resource,)) is None:

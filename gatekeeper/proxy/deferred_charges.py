@@ -86,7 +86,7 @@ class DeferredCharges:
         self._registry = registry
         self._errors = errors
 
-    def call_ends(self, row: CallRecord, meter: object) -> None:
+    def set_pending(self, row: CallRecord, meter: object) -> None:
         """Notes in the row what it leaves to be charged later. To be called before it is in the journal."""
         if row.action != CACHE_CREATE or not isinstance(meter, CacheMeter):
             return
@@ -96,20 +96,22 @@ class DeferredCharges:
         if row.pending is None and row.outcome is Outcome.OK:
             row.cost_pico, row.usage_note = None, UNKNOWN_TOKENS_NOTE
 
-    def call_ended(self, row: CallRecord, meter: object, catalogue: Catalogue, *, is_complete: bool) -> None:
+    def apply_ended_call(
+        self, row: CallRecord, meter: object, catalogue: Catalogue, *, is_complete: bool
+    ) -> None:
         """Takes what a call has left, and what its meter has seen if the response is complete. To be called
         once the row is in the journal. Errors are logged: a charge stays pending then."""
         try:
             # Also of one that is not: it frees what was buffered.
             known = meter.result(is_complete=is_complete) if isinstance(meter, ResultMeter) else None
             if row.pending or row.resource:
-                self._call_ended(row, meter if is_complete else None, catalogue)
+                self._apply_ended_call(row, meter if is_complete else None, catalogue)
             if known:
                 self.amend(known)
         except Exception as error:  # noqa: BLE001
             self._errors.record_exception(error)
 
-    def _call_ended(self, row: CallRecord, meter: object, catalogue: Catalogue) -> None:
+    def _apply_ended_call(self, row: CallRecord, meter: object, catalogue: Catalogue) -> None:
         if row.pending:
             self.pending.apply(row)
             for surplus in self.pending.surplus():

@@ -6,8 +6,8 @@ from __future__ import annotations
 from gatekeeper.keys.budgets import Shortfall
 from gatekeeper.keys.explanation import Explanation, HypotheticalCall, budgets_left, rates_left
 from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.proxy.authenticate import fill_in
-from gatekeeper.proxy.call_budget import reservable
+from gatekeeper.proxy.authenticate import apply_key_fields
+from gatekeeper.proxy.call_budget import preview_reservation
 from gatekeeper.proxy.call_rates import reserve_rates_of
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.failures import CallFailed
@@ -22,8 +22,8 @@ from gatekeeper.server.asgi_types import Message, Scope
 async def explain(context: ProxyContext, key: KeyState, question: HypotheticalCall) -> Explanation:
     """Whether this key's call would be admitted now."""
     scope = _scope(question)
-    call = CallLifecycle(context, RequestHead.of(scope), HttpTransport(scope, _nothing_comes, _nothing_goes))
-    refusal, reserves = await _ask(call, key, question)
+    call = CallLifecycle(context, RequestHead.of(scope), HttpTransport(scope, _no_receive, _no_send))
+    refusal, reserves = await _admit(call, key, question)
     accounts = call.accounts
     parts = context.registry.accounts.of_model(accounts, call.row.model)
     return Explanation(
@@ -34,26 +34,26 @@ async def explain(context: ProxyContext, key: KeyState, question: HypotheticalCa
         reserves_pico=None if isinstance(reserves, Shortfall) else reserves,
         left=(
             *budgets_left((*accounts, *parts), call.row.started_at),
-            *rates_left(accounts, call.row.model, context.rates, context.micros()),
+            *rates_left(accounts, call.row.model, context.rates, context.monotonic_micros()),
         ),
     )
 
 
-async def _ask(
+async def _admit(
     call: CallLifecycle, key: KeyState, question: HypotheticalCall
 ) -> tuple[Refusal | None, int | Shortfall | None]:
     """The refusal, or what the call would reserve."""
     try:
         call.parse()
         call.row.user_id = question.user_id
-        fill_in(call.row, key)
+        apply_key_fields(call.row, key)
         call.key, call.accounts = key, call.context.registry.accounts.of(key, call.row.user_id)
         call.admit()
         await call.context.check_path(key, call.head.path)
         call.google_key.check(call.route.model)
         call.exchange.body = question.body
         await check_buffered(call, question.body)
-        reserves = reservable(call, question.body)
+        reserves = preview_reservation(call, question.body)
         reserve_rates_of(call, is_seen=True)
         # As the body of a call chooses among the Google keys, after its rates were taken.
         call.google_key.check(call.route.model or next(iter(call.request_parser.summary.models), None))
@@ -88,9 +88,9 @@ def _scope(question: HypotheticalCall) -> Scope:
     }
 
 
-async def _nothing_comes() -> Message:
+async def _no_receive() -> Message:
     raise NotImplementedError("the body is known")
 
 
-async def _nothing_goes(message: Message) -> None:
+async def _no_send(message: Message) -> None:
     raise NotImplementedError("nothing is sent")

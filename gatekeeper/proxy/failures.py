@@ -162,7 +162,7 @@ def too_many_redirects(limit: int) -> RedirectRefused:
     )
 
 
-def key_refused_elsewhere() -> RedirectRefused:
+def redirect_unauthorized() -> RedirectRefused:
     """A 401 of a host that was given no key: to the client it would be about its own."""
     return RedirectRefused(
         Refusal(

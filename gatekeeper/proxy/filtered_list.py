@@ -40,11 +40,11 @@ MAX_SECONDS = 20.0
 MAX_BYTES = 32 * 1024 * 1024  # decoded, of all pages; also of one
 IDENTITY = (b"", b"identity")
 # Of a request: they ask for a part of Google's page, or whether that has changed.
-OF_GOOGLES_PAGE = frozenset(
+CONDITIONAL_AND_RANGE_HEADERS = frozenset(
     {b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
 )
 # Of a response: they describe bytes that the client does not get.
-OF_GOOGLES_BYTES = frozenset(
+REPRESENTATION_HEADERS = frozenset(
     {
         b"content-length", b"content-encoding", b"content-range", b"accept-ranges", b"etag", b"last-modified",
         b"content-md5", b"digest", b"content-digest", b"repr-digest", b"x-goog-hash",
@@ -55,7 +55,7 @@ OF_GOOGLES_BYTES = frozenset(
 def filtered_kind(call: ProxyCall) -> ListKind | None:
     """What the call lists, if its key sees only some of it, or if that is in several projects: through all of
     them goes the master key's list, too, unless it is asked for in a form that cannot be read."""
-    if call.session is not None or not (call.key or call.google_key.projects_matter):
+    if call.session is not None or not (call.key or call.google_key.has_several_projects):
         return None
     kind = list_kind(call.row.method, call.route)
     return kind if kind and (call.key or is_readable(call, kind)) else None
@@ -95,7 +95,7 @@ class FilteredListRelay(Relay):
         self.first_head: ResponseHead | None = None
         self.form: ListPage | None = None  # in whose form the answer is written
         self.received_size = 0  # bytes
-        self.is_passed_on = False  # Google's error is the answer
+        self.error_relayed = False  # Google's error is the answer
 
     async def run(self) -> None:
         self.call.record_begin()  # the list may be asked for where its page begins
@@ -141,14 +141,14 @@ class FilteredListRelay(Relay):
                 or self.received_size > MAX_BYTES
             ):
                 break
-            await self.ask_for_page()
-            if self.is_passed_on:
+            await self.request_page()
+            if self.error_relayed:
                 return
         self.filtered.stop()
         await self.answer()
 
-    async def ask_for_page(self) -> None:
-        self.cursors.go_to(self.cursor)
+    async def request_page(self) -> None:
+        self.cursors.switch_project(self.cursor)
         try:
             await super().send_buffered()
         except GoogleKeyRefused:
@@ -171,7 +171,9 @@ class FilteredListRelay(Relay):
 
     def request(self) -> UpstreamRequest:
         method, target, headers = super().request()
-        kept = [field for field in headers if field[0] not in OF_GOOGLES_PAGE | {b"accept-encoding"}]
+        kept = [
+            field for field in headers if field[0] not in CONDITIONAL_AND_RANGE_HEADERS | {b"accept-encoding"}
+        ]
         is_head = method == "HEAD"
         return UpstreamRequest("GET" if is_head else method, target, [*kept, (b"accept-encoding", b"gzip")])
 
@@ -182,7 +184,7 @@ class FilteredListRelay(Relay):
         elif self.filtered.items:
             self.filtered.stop()
         else:
-            self.is_passed_on = True
+            self.error_relayed = True
             await super().forward(head, first and without_token(first, self.page_token), source)
 
     async def read_body(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> bytes:
@@ -251,14 +253,16 @@ class FilteredListRelay(Relay):
             raise self.unreadable("none of its first items are your key's")
         token = None if page.next_cursor is None else self.cursors.sealed(page.next_cursor)
         text = write_page(form, page.items, self.kind, token)
-        headers: Headers = [field for field in self.first_head.headers if field[0] not in OF_GOOGLES_BYTES]
+        headers: Headers = [
+            field for field in self.first_head.headers if field[0] not in REPRESENTATION_HEADERS
+        ]
         headers.append((b"content-length", b"%d" % len(text)))
         call.set_deadline(self.settings.read_timeout, ClientGone)
         has_body = call.row.method != "HEAD"
         head = ResponseHead.of(200, headers, self.first_head.reason)
         await self.send_response_head(head, coalesce_with_body=has_body)
         if has_body:
-            await self.client.write(text)
+            await self.response_writer.write(text)
         call.relay_complete = True
 
 

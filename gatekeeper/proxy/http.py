@@ -19,7 +19,7 @@ from gatekeeper.proxy.filtered_list import FilteredListRelay, filtered_kind
 from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, first_value
 from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.proxy.relay import Relay
-from gatekeeper.proxy.uploads import UPLOAD_IS_OVER, UploadRelay, find_upload, has_upload_id
+from gatekeeper.proxy.uploads import UPLOAD_ENDED, UploadRelay, find_upload, has_upload_id
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import ClientSocket
@@ -87,7 +87,7 @@ class HttpTransport:
         body = error_body(refusal)
         headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", call_id.encode())]
         if self._continues_upload and refusal.is_final:
-            headers.append(UPLOAD_IS_OVER)
+            headers.append(UPLOAD_ENDED)
         await self.stream.start(refusal.status, headers, coalesce_with_body=True)
         await self.stream.write(body)
         await self.stream.finish()

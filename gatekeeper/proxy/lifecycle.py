@@ -13,7 +13,7 @@ from gatekeeper.pricing.cost_notes import reserved_note
 from gatekeeper.proxy.admission import request_refusal
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_accounting import Accounting
-from gatekeeper.proxy.call_budget import chargeable, firm_bound, release_budget
+from gatekeeper.proxy.call_budget import chargeable, max_cost_pico, release_budget
 from gatekeeper.proxy.call_rates import settle_rates
 from gatekeeper.proxy.failures import (
     CallFailed,
@@ -155,8 +155,10 @@ class CallLifecycle(ProxyCall):
         if self.accounts:
             context.charge_accounts(row)
         release_budget(self)
-        context.note_ended(row)
-        context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)
+        context.apply_ended_call(row)
+        context.deferred.apply_ended_call(
+            row, self.meter, context.catalogue, is_complete=self.failure is None
+        )
 
     def account(self) -> None:
         """Completes the row: outcome, tokens, cost, and what was made."""
@@ -176,7 +178,7 @@ class CallLifecycle(ProxyCall):
             exchange=exchange,
             is_complete=self.relay_complete,
             chargeable=partial(chargeable, self),
-            most_pico=firm_bound(self),
+            max_cost_pico=max_cost_pico(self),
         ).complete(self.row)
-        context.deferred.call_ends(self.row, self.meter)
+        context.deferred.set_pending(self.row, self.meter)
         context.unpriced_models.note(self.row, context.catalogue)

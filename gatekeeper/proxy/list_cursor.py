@@ -81,6 +81,6 @@ class ListCursors:
         # One whose project has no key any more, or is not known, would be in no list at all.
         return project == ListCursor.of(cursor).project or project not in self._projects
 
-    def go_to(self, cursor: str) -> None:
+    def switch_project(self, cursor: str) -> None:
         """Takes a Google key of the cursor's project. Raises Refused."""
-        self._keys.go_to(self._row, ListCursor.of(cursor).project)
+        self._keys.switch_project(self._row, ListCursor.of(cursor).project)

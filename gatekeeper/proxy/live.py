@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from functools import partial
-from time import time_ns
 from typing import Any
 
 from gatekeeper.gemini.meter import meter_for
@@ -21,7 +20,7 @@ from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.authenticate import ephemeral_token, key_revoked
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.call_google_key import AnotherKey
+from gatekeeper.proxy.call_google_key import RetryWithAnotherKey
 from gatekeeper.proxy.call_rates import reserve_rates
 from gatekeeper.proxy.failures import (
     ClientGone,
@@ -39,6 +38,7 @@ from gatekeeper.server.client_socket import ClientSocket
 from gatekeeper.server.client_stream import ClientDisconnected
 from gatekeeper.server.websocket import WebSocket
 from gatekeeper.server.websocket_stream import MAX_REASON_BYTES, WebSocketLost
+from gatekeeper.times import now_micros
 from gatekeeper.upstream.connection import (
     BODYLESS,
     SWITCHING_PROTOCOLS,
@@ -52,7 +52,7 @@ from gatekeeper.upstream.websocket import UpstreamHandshake, open_upstream
 # Close codes (RFC 6455 §7.4.1, and IANA's registry of WebSocket close codes)
 GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
 # Each side has a handshake of its own in these.
-OWN_HANDSHAKE = (b"sec-websocket-key", b"sec-websocket-extensions", b"sec-websocket-accept")
+HANDSHAKE_HEADERS = (b"sec-websocket-key", b"sec-websocket-extensions", b"sec-websocket-accept")
 MAX_REFUSAL_BODY = 1024 * 1024  # bytes of Google's refusal of a handshake
 TOKEN = re.compile(r"[!-~]+")  # visible ASCII
 TOKEN_UNKNOWN = Refusal(
@@ -137,8 +137,8 @@ class LiveTransport:
                 # meanwhile.
                 connection = await pool.connect()
                 try:
-                    return await self._shake_hands(call, connection)
-                except AnotherKey:
+                    return await self._open_session(call, connection)
+                except RetryWithAnotherKey:
                     pass
                 finally:
                     pool.release(connection)
@@ -149,7 +149,7 @@ class LiveTransport:
         except WebSocketLost:
             raise ClientGone from None
 
-    async def _shake_hands(self, call: ProxyCall, connection: UpstreamConnection) -> None:
+    async def _open_session(self, call: ProxyCall, connection: UpstreamConnection) -> None:
         handshake = UpstreamHandshake(call.headers)
         headers = [*request_headers(call, self._token), *handshake.headers]
         await connection.send_request("GET", call.upstream_target(call.context.upstream), headers, b"")
@@ -224,9 +224,7 @@ class LiveTransport:
         else:
             found = registry.by_hash(hash_secret(call.credential.secret))
         return (
-            key_revoked()
-            if found is None
-            else may_go_on(call.accounts, call.access_request(), time_ns() // 1000)
+            key_revoked() if found is None else may_go_on(call.accounts, call.access_request(), now_micros())
         )
 
     def is_disconnected(self) -> bool:
@@ -259,7 +257,7 @@ def request_headers(call: ProxyCall, token: str | None) -> Headers:
     """The client's headers for the upstream, but its handshake's key and extensions. The only credential is
     the token, if there is one, or the Google key."""
     fields = call.upstream_headers(call.context.upstream, chunked=False)
-    kept = [field for field in fields if not field[0].replace(b"_", b"-").startswith(OWN_HANDSHAKE)]
+    kept = [field for field in fields if not field[0].replace(b"_", b"-").startswith(HANDSHAKE_HEADERS)]
     if token is None:
         return kept
     without_key = [field for field in kept if field[0] != b"x-goog-api-key"]

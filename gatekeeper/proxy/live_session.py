@@ -17,7 +17,7 @@ from gatekeeper.gemini.request_parser import request_parser
 from gatekeeper.gemini.request_summary import RequestSummary, names_a_file, references
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
-from gatekeeper.proxy.admission import UNSEEN, admit_message, admit_setup
+from gatekeeper.proxy.admission import UNCHECKED_BODY, check_live_message, check_setup
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_rates import note_rates
 from gatekeeper.proxy.failures import (
@@ -28,7 +28,7 @@ from gatekeeper.proxy.failures import (
     UpstreamBroken,
     google_key_error,
 )
-from gatekeeper.proxy.request_body import parse_in_turns
+from gatekeeper.proxy.request_body import parse_cooperatively
 from gatekeeper.proxy.stream_limits import SpendWatch, limits_searches, search_refusal
 from gatekeeper.proxy.upstream_response import is_key_error_message
 from gatekeeper.refusals import Reason, Refusal
@@ -106,7 +106,7 @@ class LiveSession:
             self.received_bytes += len(received.payload)
             is_first = self.model_pending
             try:
-                await (self._admit_setup if is_first else self._admit_later)(received)
+                await (self._check_setup if is_first else self._check_later)(received)
                 await self._check_references(received, is_first=is_first)
             except Refused as refused:
                 # Google charges for what came before a later message.
@@ -118,21 +118,21 @@ class LiveSession:
                 await self.upstream.send(received)
         await self._client_ended(received)
 
-    async def _admit_setup(self, first: Message) -> None:
+    async def _check_setup(self, first: Message) -> None:
         """What the key's limits say about the model, before the first message goes up. Raises Refused."""
         self.model_pending = False
         self._request_summary = await _read(first)
-        await admit_setup(self.call, self._request_summary, first.payload)
+        await check_setup(self.call, self._request_summary, first.payload)
         if reservation := self.call.reservation:
             self._spend_watch = SpendWatch(self.call, reservation)
 
-    async def _admit_later(self, later: Message) -> None:
+    async def _check_later(self, later: Message) -> None:
         """What the key's limits say about the tools that a later message puts in place of the first one's.
         Raises Refused."""
         # `tools` in any spelling; letters may be escaped.
         if self._limits_searches and (b"ools" in later.payload or b"\\u00" in later.payload):
             named = await _read(later)
-            admit_message(
+            check_live_message(
                 self.call,
                 msgspec.structs.replace(
                     self._request_summary, tools=named.tools, understood=named.understood
@@ -147,7 +147,7 @@ class LiveSession:
         named = await _read(message)
         await self.call.context.check_references(self.call.key, references(named))
         if not named.understood:
-            raise Refused(UNSEEN)
+            raise Refused(UNCHECKED_BODY)
 
     async def _client_ended(self, end: Close) -> None:
         proper = end.code != LOST and not end.violation
@@ -227,5 +227,5 @@ def close_error(code: int, reason: str) -> UpstreamError:
 async def _read(message: Message) -> RequestSummary:
     """What a message names: the first one `setup.model`."""
     parser = request_parser(None, None)
-    await parse_in_turns(parser, message.payload)
+    await parse_cooperatively(parser, message.payload)
     return parser.summary

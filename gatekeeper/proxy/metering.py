@@ -95,10 +95,10 @@ def _is_partial(call: ProxyCall) -> bool:
     return bool(query_risk(query) or header_risk(call.fields.keys(), b""))
 
 
-class Write(Protocol):
-    """Sends a piece of a response; `ends`: its last one."""
+class WriteChunk(Protocol):
+    """Sends a piece of a response; `is_last`: the last one."""
 
-    def __call__(self, chunk: bytes, *, ends: bool = False) -> Awaitable[None]: ...
+    def __call__(self, chunk: bytes, *, is_last: bool = False) -> Awaitable[None]: ...
 
 
 def may_create(call: ProxyCall) -> bool:
@@ -122,18 +122,18 @@ class CreationRecorder:
     In place of the client: has the meter see a chunk first, and what it names noted, before it is sent.
     """
 
-    def __init__(self, call: ProxyCall, write: Write) -> None:
+    def __init__(self, call: ProxyCall, write: WriteChunk) -> None:
         self._call = call
         self._write = write
         self._chunks = 0
 
-    async def write(self, chunk: bytes, *, ends: bool = False) -> None:
+    async def write(self, chunk: bytes, *, is_last: bool = False) -> None:
         call = self._call
         try:
             call.meter.feed(chunk)
         except CutByGateway:
             # What the client will have in full cannot be cut any more.
-            if not ends:
+            if not is_last:
                 # What has used the budget up is the client's, and the error comes after it.
                 await self._write(chunk)
                 raise
@@ -143,4 +143,4 @@ class CreationRecorder:
                 call.context.record_created(
                     call.row, call.head.path, call.exchange.upstream_status, call.meter
                 )
-        await self._write(chunk, ends=ends)
+        await self._write(chunk, is_last=is_last)

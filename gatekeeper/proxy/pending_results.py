@@ -68,18 +68,16 @@ def charged_video(call: CallRecord, operation: VideoOperation, catalogue: Catalo
     """The row once the operation has ended. Where it does not say how many videos it made, all that were
     asked for are charged."""
     made = operation.videos
-    request_summary = (call.pending and call.pending.videos) or (made or 0) + operation.filtered
+    requested = (call.pending and call.pending.videos) or (made or 0) + operation.filtered
     note = "charged as asked for: the operation has succeeded"
     units = dict(call.billed_units or {})
     if operation.failed:
         units = dict.fromkeys(units or [VIDEO_SECOND + DEFAULT_RESOLUTION], 0)
         note = "no video was made, so none is charged"
-    elif made is not None and made != request_summary:
-        # Exact: each count is seconds x samples, and `request_summary` is the number of samples.
-        units = {
-            name: None if count is None else count // request_summary * made for name, count in units.items()
-        }
-        note = f"{made} of {request_summary} videos were made, and are charged"
+    elif made is not None and made != requested:
+        # Exact: each count is seconds x samples, and `requested` is the number of samples.
+        units = {name: None if count is None else count // requested * made for name, count in units.items()}
+        note = f"{made} of {requested} videos were made, and are charged"
     charged = replace(call, billed_units=units)
     priced = call_quote(charged, None, catalogue)
     cost = 0 if operation.failed else priced.cost_pico
@@ -179,15 +177,15 @@ class InteractionResult:
         self._meter.feed(chunk)
 
     def finish(self) -> CallRecord | None:
-        said, context = self._meter.finish(), self._context
-        is_told = said.complete and said.finish_reason not in (None, IN_PROGRESS)
+        summary, context = self._meter.finish(), self._context
+        is_final = summary.complete and summary.finish_reason not in (None, IN_PROGRESS)
         # Somebody else may have been first: the free searches are taken once.
-        if not is_told or context.deferred.pending.begun_by(self._call.id) is not self._call:
+        if not is_final or context.deferred.pending.begun_by(self._call.id) is not self._call:
             return None
         call = copy(self._call)
         Accounting(
             route=Route(call.action),
-            response=said,
+            response=summary,
             catalogue=context.catalogue,
             free_searches=context.free_searches,
             secrets=context.secrets,
@@ -195,7 +193,9 @@ class InteractionResult:
         if call.cost_pico is None:
             # The budget's estimate stays.
             call.charged_pico = self._call.charged_pico
-            call.usage_note = call.usage_note or f"the interaction is {said.finish_reason}: no price is known"
+            call.usage_note = (
+                call.usage_note or f"the interaction is {summary.finish_reason}: no price is known"
+            )
         return replace(call, pending=PendingCharge(begun_by=call.id))
 
     def discard(self) -> None:

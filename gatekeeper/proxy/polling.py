@@ -10,7 +10,6 @@ on up to `MAX_DELAY`.
 
 from __future__ import annotations
 
-from time import time_ns
 from typing import NamedTuple
 
 import trio
@@ -25,6 +24,7 @@ from gatekeeper.proxy.failures import CallFailed
 from gatekeeper.proxy.pending_results import result_reader
 from gatekeeper.proxy.redirects import follow_redirects, is_redirect
 from gatekeeper.proxy.tee_meters import ResultReader
+from gatekeeper.times import now_micros
 from gatekeeper.upstream.connection import ConnectionLost, ResponseHead, UpstreamConnection, UpstreamRequest
 from gatekeeper.upstream.pool import ConnectFailed
 
@@ -37,7 +37,7 @@ CHECK_TIMEOUT = 30.0  # seconds for a response
 MODELS = b"/v1beta/models?pageSize=1"
 
 
-class Due(NamedTuple):
+class NextPoll(NamedTuple):
     """When a resource is polled again, on trio's clock, and how long after that it is the next time."""
 
     at: float
@@ -50,7 +50,7 @@ class PendingPoller:
     def __init__(self, context: ProxyContext, interval: float) -> None:
         self._context = context
         self._interval = interval
-        self._due: dict[str, Due] = {}
+        self._due: dict[str, NextPoll] = {}
 
     async def run(self) -> None:
         while True:
@@ -63,12 +63,12 @@ class PendingPoller:
         self._due = {name: due for name, due in self._due.items() if name in waiting}
         now, polls = trio.current_time(), 0
         for name, state in waiting.items():
-            due = self._due.get(name) or Due(now, self._interval)
+            due = self._due.get(name) or NextPoll(now, self._interval)
             # What is over the limit stays due: a later round polls it.
             if due.at > now or polls == MAX_POLLS:
                 continue
             polls += 1
-            self._due[name] = Due(now + due.delay, min(2 * due.delay, MAX_DELAY))
+            self._due[name] = NextPoll(now + due.delay, min(2 * due.delay, MAX_DELAY))
             if await self.poll(state) and (moved := self._context.deferred.pending.begun_by(name)):
                 await self.poll(moved)  # the results of a batch are in a file
 
@@ -82,7 +82,7 @@ class PendingPoller:
         is_whole = False
         try:
             with trio.fail_after(POLL_TIMEOUT):
-                is_whole = await ask(context, own_request(context, target, key), reader)
+                is_whole = await ask(context, polling_request(context, target, key), reader)
         except (ConnectFailed, ConnectionLost, CallFailed, trio.TooSlowError) as error:
             context.poll_errors.record_exception(error)
         if not is_whole:
@@ -105,7 +105,7 @@ def poll_target(state: CallRecord) -> bytes | None:
     return VERSION + (b"openai/" if resource.startswith("videos/") else b"") + name
 
 
-def own_request(context: ProxyContext, target: bytes, key: str) -> UpstreamRequest:
+def polling_request(context: ProxyContext, target: bytes, key: str) -> UpstreamRequest:
     """A GET of the gateway's own, with a Google key."""
     headers: Headers = [
         (b"host", context.upstream.authority),
@@ -158,25 +158,25 @@ async def check_key(context: ProxyContext, label: str) -> None:
     if context.google_keys.find(label) is None:
         return
     # By its label: among the others a key that was refused comes last.
-    lease = context.google_keys.choose(KeyRequirement(action="models.list"), time_ns() // 1000, label)
+    lease = context.google_keys.choose(KeyRequirement(action="models.list"), now_micros(), label)
     if lease is None:
         return
     try:
         with trio.move_on_after(CHECK_TIMEOUT):
             if await is_accepted(context, lease.key.secret):
-                lease.succeeded(time_ns() // 1000)
+                lease.succeeded(now_micros())
                 log.info("google_key_accepted", key=label)
     except (ConnectFailed, ConnectionLost) as error:
         context.poll_errors.record_exception(error)
     finally:
-        lease.finish(time_ns() // 1000)
+        lease.finish(now_micros())
 
 
 async def is_accepted(context: ProxyContext, secret: str) -> bool:
     """Raises ConnectFailed and ConnectionLost."""
     connection = await context.upstream.acquire()
     try:
-        await connection.send_request(*own_request(context, MODELS, secret), b"")
+        await connection.send_request(*polling_request(context, MODELS, secret), b"")
         return (await connection.read_head()).status == 200
     finally:
         context.upstream.release(connection)

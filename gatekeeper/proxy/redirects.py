@@ -52,7 +52,7 @@ SELECTION_HEADERS = frozenset(
 FRAMING_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 
-class Address(NamedTuple):
+class AbsoluteUrl(NamedTuple):
     """An absolute URL: `target` is its path and query."""
 
     origin: Origin
@@ -71,7 +71,7 @@ def is_redirect(head: ResponseHead) -> bool:
     return head.status in REDIRECT_STATUSES and b"location" in head.fields
 
 
-def resolve(location: bytes, base: Address) -> Address | None:
+def resolve(location: bytes, base: AbsoluteUrl) -> AbsoluteUrl | None:
     """The address that a Location names, relative to that of its request (RFC 9110 §10.2.2), without a
     fragment; None if it is not a plain one of http or https. An absolute path keeps its bytes: it may be
     signed."""
@@ -83,11 +83,11 @@ def resolve(location: bytes, base: Address) -> Address | None:
         if SCHEME.match(path):
             return None
         joined = path if path[:1] == b"/" else urljoin(base.target.decode(), path.decode()).encode()
-        return Address(base.origin, joined)
+        return AbsoluteUrl(base.origin, joined)
     scheme = (found["scheme"] or base.origin.scheme.encode()).decode().lower()
     port = int(found["port"] or PORTS[scheme])
     origin = Origin(scheme, found["host"].strip(b"[]").decode().lower(), port)
-    return Address(origin, path if path[:1] == b"/" else b"/" + path)
+    return AbsoluteUrl(origin, path if path[:1] == b"/" else b"/" + path)
 
 
 def without_credentials(target: bytes) -> bytes:
@@ -98,7 +98,7 @@ def without_credentials(target: bytes) -> bytes:
     return path + b"?" + rest if rest else path
 
 
-def is_of_upstream(address: Address, upstream: UpstreamPool) -> bool:
+def is_below_upstream(address: AbsoluteUrl, upstream: UpstreamPool) -> bool:
     """Whether the address is below the configured upstream's URL."""
     origin = upstream.origin
     # Scheme and port.
@@ -113,7 +113,7 @@ def is_same_host(host: str, other: str) -> bool:
     return host == other or (is_loopback(host) and is_loopback(other))
 
 
-def is_at_google(origin: Origin) -> bool:
+def is_google_origin(origin: Origin) -> bool:
     return (
         origin.scheme == "https"
         and origin.port == PORTS["https"]
@@ -124,8 +124,8 @@ def is_at_google(origin: Origin) -> bool:
 def local_path(location: bytes, target: bytes, upstream: UpstreamPool) -> bytes | None:
     """A Location of the upstream's response to a request for `target`, as a path of this gateway; None if it
     leads elsewhere."""
-    address = resolve(location, Address(upstream.origin, target))
-    if address is None or not is_of_upstream(address, upstream):
+    address = resolve(location, AbsoluteUrl(upstream.origin, target))
+    if address is None or not is_below_upstream(address, upstream):
         return None
     return PREFIX + address.target[len(upstream.prefix) :]
 
@@ -147,11 +147,11 @@ async def follow_redirects(
     """The response to a GET or HEAD whose first response is a redirect. `before_request` is called before
     each further request. Raises CallFailed, and ConnectionLost for a connection without a response."""
     upstream = context.upstream
-    address = Address(upstream.origin, request.target)
+    address = AbsoluteUrl(upstream.origin, request.target)
     for _ in range(MAX_REDIRECTS):
         address = _next_address(context, head, address)
-        with_key = is_of_upstream(address, upstream)
-        pool = upstream if with_key else upstream.of_other_host(address.origin.host)
+        with_key = is_below_upstream(address, upstream)
+        pool = upstream if with_key else upstream.for_other_host(address.origin.host)
         before_request()
         try:
             connection = await pool.connect()
@@ -172,10 +172,12 @@ async def follow_redirects(
     raise too_many_redirects(MAX_REDIRECTS)
 
 
-def _next_address(context: ProxyContext, head: ResponseHead, base: Address) -> Address:
+def _next_address(context: ProxyContext, head: ResponseHead, base: AbsoluteUrl) -> AbsoluteUrl:
     """Raises CallFailed for an address that may not be requested."""
     address = resolve(head.fields[b"location"], base)
-    if address is not None and (is_of_upstream(address, context.upstream) or is_at_google(address.origin)):
+    if address is not None and (
+        is_below_upstream(address, context.upstream) or is_google_origin(address.origin)
+    ):
         # Others may be signed as they are.
         has_key = context.mask(address.target) != address.target
         return address._replace(target=without_credentials(address.target)) if has_key else address

@@ -13,15 +13,15 @@ from gatekeeper.http_fields import Headers
 from gatekeeper.keys.budget_rules import soft_budget_headers
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_budget import reserve
-from gatekeeper.proxy.call_google_key import AnotherKey
+from gatekeeper.proxy.call_google_key import RetryWithAnotherKey
 from gatekeeper.proxy.call_rates import reserve_rates_of
 from gatekeeper.proxy.failures import (
     CallFailed,
     ClientGone,
     CutByGateway,
     first_byte_timeout,
-    key_refused_elsewhere,
     no_response,
+    redirect_unauthorized,
     stalled_response,
     to_call_failed,
     unreachable,
@@ -31,7 +31,7 @@ from gatekeeper.proxy.metering import CreationRecorder, choose_meter, may_create
 from gatekeeper.proxy.redirects import FOLLOWED_METHODS, follow_redirects, is_redirect, local_location
 from gatekeeper.proxy.request_body import BodyGate, apply_body, attach_parser, check_buffered, look_ahead
 from gatekeeper.proxy.stream_limits import with_limits
-from gatekeeper.proxy.upstream_exchange import DetachableClient
+from gatekeeper.proxy.upstream_exchange import DetachableResponseWriter
 from gatekeeper.proxy.upstream_response import ErrorResponse, NextChunk, UpstreamBody
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 from gatekeeper.upstream.connection import ConnectionLost, ResponseHead, UpstreamConnection, UpstreamRequest
@@ -49,12 +49,12 @@ class Relay:
         self.upstream, self.settings, self.mask = context.upstream, context.settings, context.mask
         self.length, self.chunked = int(call.fields.get(b"content-length") or 0), stream.is_chunked
         self.trailers: Headers = []  # for the client
-        self.ahead: list[bytes] = []  # of the request, received before its head goes upstream
+        self.read_ahead: list[bytes] = []  # of the request, received before its head goes upstream
         self.is_repeatable = False  # with another Google key: nothing has gone to the client
         self.exchange = exchange = call.exchange
-        self.client: ClientStream | DetachableClient = stream
+        self.response_writer: ClientStream | DetachableResponseWriter = stream
         if exchange.finishes_without_client:
-            self.client = DetachableClient(stream, exchange, call.client_disconnected)
+            self.response_writer = DetachableResponseWriter(stream, exchange, call.client_disconnected)
 
     async def run(self) -> None:
         # The timeout is the client's: it has announced a body and not sent all of it.
@@ -71,7 +71,7 @@ class Relay:
             await self.send_buffered()
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
-            await self.client.finish(self.trailers)
+            await self.response_writer.finish(self.trailers)
 
     async def admit_buffered(self) -> None:
         """Receives the body, and refuses what models, policies, budgets or rates do not allow."""
@@ -99,11 +99,11 @@ class Relay:
         self.is_repeatable = True
         while True:
             try:
-                return await self.send_once()
-            except AnotherKey:
+                return await self.send_with_retry()
+            except RetryWithAnotherKey:
                 self.exchange.request_sent = False
 
-    async def send_once(self) -> None:
+    async def send_with_retry(self) -> None:
         """Sends it in one write, with one retry if the connection had been closed before any byte reached the
         upstream. Otherwise it is unknown whether Google ran the call, and charged it."""
         try:
@@ -122,7 +122,7 @@ class Relay:
 
     def set_first_byte_deadline(self) -> None:
         if self.call.exchange.started_at is None:
-            self.call.exchange.started_at = self.call.context.now()
+            self.call.exchange.started_at = self.call.context.current_time()
         seconds = self.settings.first_byte_timeout
         self.call.set_deadline(seconds, partial(first_byte_timeout, seconds))
 
@@ -138,7 +138,7 @@ class Relay:
         """Sends a large body, or one of unknown length, while it is received and the response is awaited: an
         upstream may respond before it has read everything."""
         self.set_first_byte_deadline()
-        self.ahead = await look_ahead(self.call, self.receive_request_chunk)
+        self.read_ahead = await look_ahead(self.call, self.receive_request_chunk)
         try:
             connection = await self.upstream.acquire()
         except ConnectFailed as error:
@@ -166,7 +166,7 @@ class Relay:
         gate = BodyGate(self.call)
         try:
             await connection.send_head(*self.request())
-            for chunk in self.ahead:
+            for chunk in self.read_ahead:
                 await gate.send(connection, chunk)
             while chunk := await self.receive_request_chunk():
                 await gate.send(connection, chunk)
@@ -182,13 +182,13 @@ class Relay:
 
     async def receive_request_chunk(self) -> bytes:
         """The next piece of the request's body. While it is awaited the timeout is the client's."""
-        call, since = self.call, self.call.context.now()
+        call, since = self.call, self.call.context.current_time()
         if not self.stream.response_started:
             call.set_deadline(self.settings.read_timeout, ClientGone)
         chunk = await self.stream.receive_chunk()
         if not self.stream.response_started:
             # The time that the client took to send is not Google's.
-            call.exchange.client_wait_seconds += call.context.now() - since
+            call.exchange.client_wait_seconds += call.context.current_time() - since
             self.set_first_byte_deadline()
         return chunk
 
@@ -210,7 +210,9 @@ class Relay:
             # The client has seen a part of this answer: another one must not follow it.
             self.is_repeatable = False
             headers = self.mask.headers(downstream_headers(response.headers, self.call.row.id))
-            await self.client.write_informational(response.status, headers, self.mask(response.reason))
+            await self.response_writer.write_informational(
+                response.status, headers, self.mask(response.reason)
+            )
 
     def is_followed(self, head: ResponseHead) -> bool:
         """Whether the response is a redirect that the gateway follows."""
@@ -235,7 +237,7 @@ class Relay:
             if with_key:
                 self.call.google_key.failed(self.call.row, error, repeatable=self.is_repeatable)
             elif head.status == 401:
-                raise key_refused_elsewhere()
+                raise redirect_unauthorized()
             head = ResponseHead.of(head.status, error.headers, head.reason)
             first = error.first_chunk()
             source = error.read_chunk
@@ -249,7 +251,7 @@ class Relay:
         await self.send_response_head(head, coalesce_with_body=first is not None)
         await self.relay_body(first, source)
         self.call.relay_complete = True
-        if self.stream.was_left():
+        if self.stream.client_had_closed():
             self.call.failure = self.call.failure or ClientGone()
 
     def attach_meter(self, head: ResponseHead) -> None:
@@ -264,7 +266,9 @@ class Relay:
             call.mark_first_byte()
         headers = self.response_headers(head)
         reason = head.reason if head.reason == b"OK" else self.mask(head.reason)
-        await self.client.start(head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body)
+        await self.response_writer.start(
+            head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body
+        )
 
     def response_headers(self, head: ResponseHead) -> Headers:
         headers = downstream_headers(head.headers, self.call.row.id)
@@ -279,18 +283,18 @@ class Relay:
 
     async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
         """The hot loop: each chunk is sent before the meter sees it, but where it names what was made."""
-        call, write, feed = self.call, self.client.write, self.call.meter.feed
+        call, write, feed = self.call, self.response_writer.write, self.call.meter.feed
         if may_create(call):
             write, feed = CreationRecorder(call, write).write, NO_METER.feed
         upstream = source if isinstance(source, UpstreamBody) else None
-        timeout, now = self.settings.read_timeout, call.context.now
+        timeout, now = self.settings.read_timeout, call.context.current_time
         call.set_deadline(timeout, partial(stalled_response, timeout))
         chunk = await source() if first is None else first
         while chunk is not None:
             call.deadline = now() + timeout
             # The client first: metering must never delay or break the response.
             if upstream is not None and upstream.has_ended:
-                await write(chunk, ends=True)
+                await write(chunk, is_last=True)
                 # What the client has in full cannot be cut any more.
                 with suppress(CutByGateway):
                     feed(chunk)

@@ -16,7 +16,7 @@ from gatekeeper.gemini.request_parser import (
     request_parser,
 )
 from gatekeeper.gemini.request_summary import names_a_file
-from gatekeeper.proxy.admission import UnreadReferences, admit_body, check_references, is_checked
+from gatekeeper.proxy.admission import UnreadReferences, check_body, check_references, has_reference_rules
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_accounting import apply_request
 from gatekeeper.proxy.call_budget import reserve
@@ -24,10 +24,10 @@ from gatekeeper.proxy.call_rates import correct_rates
 from gatekeeper.upstream.connection import UpstreamConnection
 
 CONTINUING = PATH_MODEL_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
-LOOKED_AHEAD = 256 * 1024  # bytes
+LOOK_AHEAD_BYTES = 256 * 1024  # bytes
 # Bytes that are parsed between two turns of other calls, of a body and of a compressed one: DEFLATE makes at
 # most 1,032 bytes of each.
-PARSED_AT_ONCE, INFLATED_AT_ONCE = 16 * 1024, 256
+PARSE_STEP, INFLATE_STEP = 16 * 1024, 256
 
 
 def attach_parser(call: ProxyCall) -> None:
@@ -40,19 +40,19 @@ def new_parser(call: ProxyCall) -> RequestParser:
     return request_parser(call.route.action, call.head.content_encoding, call.fields.get(b"content-type"))
 
 
-def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
+def needs_parsing(call: ProxyCall, body: bytes) -> bool:
     """Whether a buffered body may name something that the path does not: prompts are long, and seldom do."""
     if call.route.action not in PATH_MODEL_ACTIONS or b"content-encoding" in call.fields:
         return True
     # With keys of several projects a file is asked for where it is.
-    if call.google_key.projects_matter and b"file" in body:
+    if call.google_key.has_several_projects and b"file" in body:
         return True
     limits = [account.record for account in call.accounts if account.record.needs_body]
     # What budgets and rates miss there only makes them more careful; what a policy misses passes it.
     if limits and (may_name_settings(body) or any(record.has_policies for record in limits)):
         return True
     may_refer = names_a_file(body) or b"voice_" in body or call.route.action == "generateAnswer"
-    if may_refer and is_checked(call):
+    if may_refer and has_reference_rules(call):
         return True
     return may_name_model(body) if limits else may_name_more(body)
 
@@ -60,13 +60,13 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
 async def parse_body(call: ProxyCall, body: bytes) -> None:
     """Parses a buffered body, so that all of it is known before its first byte goes upstream."""
     attach_parser(call)
-    await parse_in_turns(call.request_parser, body, is_compressed=call.head.is_compressed)
+    await parse_cooperatively(call.request_parser, body, is_compressed=call.head.is_compressed)
     apply_body(call)
 
 
-async def parse_in_turns(parser: RequestParser, body: bytes, *, is_compressed: bool = False) -> None:
+async def parse_cooperatively(parser: RequestParser, body: bytes, *, is_compressed: bool = False) -> None:
     """Feeds all of it to the parser, and lets other calls have their turns."""
-    step = INFLATED_AT_ONCE if is_compressed else PARSED_AT_ONCE
+    step = INFLATE_STEP if is_compressed else PARSE_STEP
     for start in range(0, len(body), step):
         # None before the first piece: most bodies have only one.
         if start:
@@ -76,9 +76,9 @@ async def parse_in_turns(parser: RequestParser, body: bytes, *, is_compressed: b
 
 async def check_buffered(call: ProxyCall, body: bytes) -> None:
     """The second step of admission, by a buffered body: models, policies and references. Raises Refused."""
-    if body and is_worth_parsing(call, body):
+    if body and needs_parsing(call, body):
         await parse_body(call, body)
-    admit_body(call)
+    check_body(call)
     if call.request_parser is not EMPTY_BODY:
         unread = UnreadReferences(call)
         unread.feed(body)
@@ -88,14 +88,14 @@ async def check_buffered(call: ProxyCall, body: bytes) -> None:
 async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -> list[bytes]:
     """The beginning of a body that is not buffered, where the Google key depends on what it names. Raises
     Refused, and what `receive` raises."""
-    if call.route.upload or not call.google_key.body_matters:
+    if call.route.upload or not call.google_key.depends_on_body:
         return []
     # One of its own: that of the call is fed as the chunks go up.
     parser = new_parser(call)
     chunks: list[bytes] = []
     size = 0
-    while size < LOOKED_AHEAD and (chunk := await receive()):
-        await parse_in_turns(parser, chunk, is_compressed=call.head.is_compressed)
+    while size < LOOK_AHEAD_BYTES and (chunk := await receive()):
+        await parse_cooperatively(parser, chunk, is_compressed=call.head.is_compressed)
         chunks.append(chunk)
         size += len(chunk)
     call.google_key.choose_by_body(call.row, parser.summary)
@@ -113,8 +113,8 @@ class BodyGate:
 
     def __init__(self, call: ProxyCall) -> None:
         self._call = call
-        self._holds = needs_body(call) or is_checked(call) or bool(call.rate_reservations)
-        self._is_admitted = False
+        self._holds = needs_body(call) or has_reference_rules(call) or bool(call.rate_reservations)
+        self._is_checked = False
         self._path_has_model = bool(call.route.model)  # which the body's may become
         self._held = b""
         self._unread = UnreadReferences(call)
@@ -126,7 +126,7 @@ class BodyGate:
         if call.head.is_compressed:
             # Before it is sent: others have their turns meanwhile, and so would this call's response, which
             # is read by what the body names.
-            await parse_in_turns(call.request_parser, chunk, is_compressed=True)
+            await parse_cooperatively(call.request_parser, chunk, is_compressed=True)
         # One chunk behind: a body that is refused then lacks its end, and Google runs nothing.
         ready, self._held = (self._held, chunk) if self._holds else (chunk, b"")
         if ready:
@@ -136,24 +136,24 @@ class BodyGate:
         call.exchange.size.feed(chunk)
         self._unread.feed(chunk)
         if self._holds and call.request_parser.failed:
-            self._admit()
+            self._check_body()
 
     async def send_last(self, connection: UpstreamConnection) -> None:
         """Sends what is left, once all was received and admitted. Raises Refused."""
-        self._admit()
+        self._check_body()
         await check_references(self._call, self._unread)
         await reserve(self._call, None)
         correct_rates(self._call, path_has_model=self._path_has_model)
         if self._held:
             await connection.send_body(self._held)
 
-    def _admit(self) -> None:
+    def _check_body(self) -> None:
         """Once, by what is known by now."""
-        if not self._is_admitted:
-            self._is_admitted = True
+        if not self._is_checked:
+            self._is_checked = True
             # The response, which may come at once, is read by what the row says.
             apply_body(self._call)
-            admit_body(self._call)
+            check_body(self._call)
 
 
 def apply_body(call: ProxyCall) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from time import time_ns
 
 from gatekeeper.gemini.meter_layers import Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -24,11 +23,11 @@ from gatekeeper.pricing.quote import NO_BILLED_UNITS
 from gatekeeper.pricing.stream_cost import StreamCost
 from gatekeeper.pricing.worst_case import worst_case
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.call_budget import firm_bound, usual_pico
+from gatekeeper.proxy.call_budget import max_cost_pico, usual_pico
 from gatekeeper.proxy.deferred_charges import IN_PROGRESS
 from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.refusals import Refusal
-from gatekeeper.times import from_micros
+from gatekeeper.times import from_micros, now_micros
 
 RESERVATION_GROWTH = (5, 4)  # of what is reserved, by what a stream has cost
 RUNNING = (None, IN_PROGRESS)  # finish reasons
@@ -81,16 +80,16 @@ def limits_searches(call: ProxyCall) -> bool:
     return any(account.record.max_searches is not None for account in call.accounts)
 
 
-def check_searches(call: ProxyCall, shown: ResponseSummary) -> None:
+def check_searches(call: ProxyCall, summary: ResponseSummary) -> None:
     """Raises CutByGateway."""
-    if refusal := search_refusal(call, shown):
+    if refusal := search_refusal(call, summary):
         raise CutByGateway(refusal)
 
 
-def search_refusal(call: ProxyCall, shown: ResponseSummary) -> Refusal | None:
+def search_refusal(call: ProxyCall, summary: ResponseSummary) -> Refusal | None:
     """Why a call whose response has shown these searches may not go on."""
     # Searches without queries, whose number is unknown, were one at least.
-    searches = sum(1 if count is None else count for count in shown.billed_units.values())
+    searches = sum(1 if count is None else count for count in summary.billed_units.values())
     refusals = (too_many_searches(account, searches) for account in call.accounts)
     return next((refusal for refusal in refusals if refusal), None)
 
@@ -99,8 +98,8 @@ class SpendWatch:
     """Of one call with a reservation."""
 
     __slots__ = (
-        "_call", "_cost", "_events_ahead", "_first", "_has_ended", "_is_session", "_largest_step", "_most",
-        "_reported", "_reservation", "_stream_cost",
+        "_call", "_cost", "_events_ahead", "_first", "_has_ended", "_is_session", "_largest_step",
+        "_max_cost_pico", "_reported", "_reservation", "_stream_cost",
     )  # fmt: skip
 
     def __init__(self, call: ProxyCall, reservation: Reservation) -> None:
@@ -111,7 +110,7 @@ class SpendWatch:
         self._events_ahead = 1
         self._has_ended = False
         self._is_session = call.transport.is_stream
-        self._most = firm_bound(call)
+        self._max_cost_pico = max_cost_pico(call)
         self._stream_cost = StreamCost()
         self._largest_step = call.context.cost_history.of(*cost_name(call.row)).first_event[1]
 
@@ -134,15 +133,15 @@ class SpendWatch:
         )
         if self._is_session:
             # The next turn of a session reads all of its context again.
-            self._keep(cost + max(self._largest_step, self._first))
+            self._ensure_reserved(cost + max(self._largest_step, self._first))
         elif self._has_ended or self._may_go_on(summary):
             if self._call.meter.delimiters is None:
                 # A part of the next event is here already: the call ends after all of it.
                 self._events_ahead = 2
             needed = cost + self._events_ahead * self._largest_step
             # A firm bound holds for the next event too; one that the call has gone beyond was none.
-            most = self._most
-            self._keep(needed if most is None or cost > most else min(needed, most))
+            most = self._max_cost_pico
+            self._ensure_reserved(needed if most is None or cost > most else min(needed, most))
             if is_first:
                 times, by = RESERVATION_GROWTH
                 kept = max(needed * times // by, usual_pico(self._call))
@@ -157,13 +156,13 @@ class SpendWatch:
         asked = self._call.request_parser.summary
         return not asked.understood or (asked.candidate_count or 1) > 1
 
-    def _keep(self, needed: int) -> None:
+    def _ensure_reserved(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets
         # What is left is less than nothing where a budget was lowered while its calls run.
         is_overdrawn = [True for account in reservation.accounts if may_be_overdrawn(account)]
         if needed <= reservation.pico and not is_overdrawn:
             return
-        now = time_ns() // 1000
+        now = now_micros()
         short = min(0, *(remaining_pico(account, now) for account in reservation.accounts))
         if needed <= reservation.pico + short:
             return
@@ -181,12 +180,12 @@ class SpendWatch:
     def _cost_by(self, summary: ResponseSummary, usage: bytes) -> int:
         growing = read_stream_usage(usage) if summary.read_usage is None else None
         if growing is None:
-            return self._calculated(summary)
+            return self._calculate(summary)
         model, catalogue = summary.model_version or self._call.row.model, self._call.context.catalogue
         rest = (growing.rest, model, summary.service_tier, summary.billed_units, catalogue)
-        return self._stream_cost.at(growing.output, rest, partial(self._calculated, summary))
+        return self._stream_cost.at(growing.output, rest, partial(self._calculate, summary))
 
-    def _calculated(self, summary: ResponseSummary) -> int:
+    def _calculate(self, summary: ResponseSummary) -> int:
         call, row = self._call, self._call.row
         return worst_case(
             call.context.catalogue,

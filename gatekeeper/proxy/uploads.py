@@ -24,7 +24,13 @@ from gatekeeper.ledger.call import CallRecord
 from gatekeeper.proxy.authenticate import session_not_found
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.failures import Refused, foreign_upload_address
-from gatekeeper.proxy.redirects import Address, is_at_google, is_same_host, resolve, without_credentials
+from gatekeeper.proxy.redirects import (
+    AbsoluteUrl,
+    is_google_origin,
+    is_same_host,
+    resolve,
+    without_credentials,
+)
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.transport import PREFIX
 from gatekeeper.proxy.upstream_response import NextChunk
@@ -44,7 +50,7 @@ LIFETIME = 7 * 24 * 3600 * SECOND
 LIFETIME_ENDED = 600 * SECOND
 ENDED = (b"final", b"cancelled")
 # To an error without a status Google's SDKs send the same chunk again, three times in seven seconds.
-UPLOAD_IS_OVER = (STATUS_HEADER, b"final")
+UPLOAD_ENDED = (STATUS_HEADER, b"final")
 
 
 def has_upload_id(call: ProxyCall) -> bool:
@@ -122,9 +128,9 @@ class UploadRelay(Relay):
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         # Before the client has a byte: its next request may reach this gateway after a restart.
         if self.session is not None:
-            await self.end_session(head)
+            await self.end_upload(head)
         elif head.status // 100 == 2:
-            await self.begin_session(head)
+            await self.begin_upload(head)
         await super().send_response_head(head, coalesce_with_body=coalesce_with_body)
 
     def response_headers(self, head: ResponseHead) -> Headers:
@@ -132,7 +138,7 @@ class UploadRelay(Relay):
 
     # The session
 
-    async def begin_session(self, head: ResponseHead) -> None:
+    async def begin_upload(self, head: ResponseHead) -> None:
         """Stores the address of a started upload, and puts one of this gateway in its place. Raises
         CallFailed."""
         given = {name: head.fields[name] for name in ADDRESS_HEADERS if name in head.fields}
@@ -168,9 +174,9 @@ class UploadRelay(Relay):
         """Where the upload's requests go. Raises RedirectRefused for an address that is neither the
         upstream's nor Google's: it would be sent the Google key."""
         upstream = self.upstream
-        address = resolve(url, Address(upstream.origin, self.target()))
+        address = resolve(url, AbsoluteUrl(upstream.origin, self.target()))
         if address is not None:
-            address = Address(address.origin, without_credentials(address.target))
+            address = AbsoluteUrl(address.origin, without_credentials(address.target))
         if address is not None and is_same_host(address.origin.host, upstream.origin.host):
             return UploadAddress(None, address.target)
         if address is None or not is_google_api(address.origin):
@@ -190,7 +196,7 @@ class UploadRelay(Relay):
         query = b"&".join(filter(None, (b"upload_id=" + upload_id.encode(), others)))
         return base.encode() + PREFIX + self.call.head.path + b"?" + query
 
-    async def end_session(self, head: ResponseHead) -> None:
+    async def end_upload(self, head: ResponseHead) -> None:
         """Has the session expire soon if the response ends the upload."""
         status = head.fields.get(STATUS_HEADER)
         # The older protocol has no status: a 308 asks for more.
@@ -223,7 +229,7 @@ class UploadAddress(NamedTuple):
 
 def is_google_api(origin: Origin) -> bool:
     """Whether it is one of Google's APIs, and not what Google serves for its users."""
-    return is_at_google(origin) and origin.host.endswith(".googleapis.com")
+    return is_google_origin(origin) and origin.host.endswith(".googleapis.com")
 
 
 def upload_url(given: Mapping[bytes, bytes]) -> bytes | None:

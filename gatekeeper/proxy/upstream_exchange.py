@@ -114,7 +114,7 @@ NO_EXCHANGE = UpstreamExchange()
 """Of a row that is completed later, by no call; not to be changed."""
 
 
-class DetachableClient:
+class DetachableResponseWriter:
     """The client's side of a response that may be finished without it: what is sent then goes nowhere.
     `client_disconnected` is told that the client has gone, and says whether the call goes on."""
 
@@ -123,7 +123,7 @@ class DetachableClient:
     ) -> None:
         self._stream = stream
         self._exchange = exchange
-        self._leave = client_disconnected
+        self._client_disconnected = client_disconnected
 
     async def start(
         self, status: int, headers: Headers, *, reason: bytes | None, coalesce_with_body: bool
@@ -134,33 +134,33 @@ class DetachableClient:
                     status, headers, reason=reason, coalesce_with_body=coalesce_with_body
                 )
             except ClientDisconnected:
-                self._go_on()
+                self._continue_or_raise()
 
-    async def write(self, chunk: bytes, *, ends: bool = False) -> None:
+    async def write(self, chunk: bytes, *, is_last: bool = False) -> None:
         if self._exchange.disconnected_at is None:
             # `stop_writing` leaves it, not the call: that goes on without the client.
             with trio.CancelScope() as self._exchange.writing:
                 try:
-                    await self._stream.write(chunk, ends=ends)
+                    await self._stream.write(chunk, is_last=is_last)
                 except ClientDisconnected:
-                    self._go_on()
+                    self._continue_or_raise()
             return
         # What goes nowhere counts, too: it is what `MAX_BYTES` bounds.
         self._exchange.received_bytes += len(chunk)
-        self._go_on()
+        self._continue_or_raise()
 
     async def write_informational(self, status: int, headers: Headers, reason: bytes) -> None:
         if self._exchange.disconnected_at is None:
             try:
                 await self._stream.write_informational(status, headers, reason)
             except ClientDisconnected:
-                self._go_on()
+                self._continue_or_raise()
 
     async def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         if self._exchange.disconnected_at is None:
             await self._stream.finish(trailers)
 
-    def _go_on(self) -> None:
+    def _continue_or_raise(self) -> None:
         """Raises ClientDisconnected if the call ends."""
-        if not self._leave():
+        if not self._client_disconnected():
             raise ClientDisconnected

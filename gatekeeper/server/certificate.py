@@ -13,10 +13,13 @@ import trio
 from gatekeeper.logs import log
 from gatekeeper.runtime import file_state
 
-LOOK_SECONDS = 1.0  # seconds between two looks at the files
+CHECK_SECONDS = 1.0  # seconds between two looks at the files
 EXPIRY_WARNING = timedelta(days=14)  # what is left of a certificate that should have been renewed
 CERTIFICATE, KEY = "tls_cert", "tls_key"  # the settings that name the files
-OTHER_KEY = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")  # the second for one of another algorithm
+KEY_MISMATCH_REASONS = (
+    "KEY_VALUES_MISMATCH",
+    "NO_CERTIFICATE_ASSIGNED",
+)  # the second for one of another algorithm
 PEM_CERTIFICATE, PEM_KEY = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
 
 
@@ -60,7 +63,7 @@ def load(certificate: Path, key: Path) -> Certificate:
     except ssl.SSLCertVerificationError as error:
         raise CertificateError(CERTIFICATE, certificate, _verification_problem(error)) from None
     except ssl.SSLError as error:
-        if error.reason in OTHER_KEY:
+        if error.reason in KEY_MISMATCH_REASONS:
             raise CertificateError(KEY, key, f"is not the key of the certificate in {certificate}") from None
         reason = (error.reason or "it is damaged").replace("_", " ").lower()
         raise CertificateError(CERTIFICATE, certificate, f"or its key cannot be used: {reason}") from None
@@ -118,7 +121,7 @@ class ServerCertificate:
         """Raises CertificateError."""
         self._files = (certificate, key)
         # Before the files are read: one that changes meanwhile is then seen as changed.
-        self._loaded = self._look()
+        self._loaded = self._file_states()
         self._warned: date | None = None
         self.current = load(certificate, key)
 
@@ -127,8 +130,8 @@ class ServerCertificate:
         soon."""
         while True:
             self._warn_of_expiry(datetime.now(UTC))
-            await trio.sleep(LOOK_SECONDS)
-            seen = self._look()
+            await trio.sleep(CHECK_SECONDS)
+            seen = self._file_states()
             if seen != self._loaded:
                 await self._reload_when_settled(seen)
 
@@ -140,13 +143,13 @@ class ServerCertificate:
 
     async def _reload_when_settled(self, seen: object) -> None:
         """Certificate and key are written one after the other: only a pair that stays is loaded."""
-        await trio.sleep(LOOK_SECONDS)
-        if seen == self._look():
+        await trio.sleep(CHECK_SECONDS)
+        if seen == self._file_states():
             self.reload()
 
     def reload(self) -> None:
         """Loads the files; an error is logged and leaves the certificate in force as it is."""
-        self._loaded = self._look()
+        self._loaded = self._file_states()
         try:
             self.current = load(*self._files)
         except CertificateError as error:
@@ -161,6 +164,6 @@ class ServerCertificate:
                 "certificate_reloaded", names=self.current.names, expires=self.current.expires.isoformat()
             )
 
-    def _look(self) -> object:
+    def _file_states(self) -> object:
         """What changes when a file does; a file that is missing is a change, too."""
         return [file_state(path) for path in self._files]

@@ -33,7 +33,7 @@ from gatekeeper.server.simple_exchange import (
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_TIMEOUT = 2.5
 # Seconds after which a client that sends no more, and was sent nothing yet, is asked whether it still reads.
-ASK_AFTER = 1.0
+PROBE_AFTER = 1.0
 
 
 class MalformedBody(Exception):
@@ -68,7 +68,7 @@ class ClientStream:
         self.body_ended = False
         self.response_started = False
         self.write_blocked = False  # a write waits for the client; stays True once one was cancelled half-way
-        self._ask_at: float | None = None  # on trio's clock, once the client sends no more
+        self._probe_at: float | None = None  # on trio's clock, once the client sends no more
         self.received_bytes = 0
         self.sent_bytes = 0
 
@@ -158,9 +158,9 @@ class ClientStream:
         await self._send(message)
         self.write_blocked = False
 
-    async def write(self, chunk: bytes, *, ends: bool = False) -> None:
-        """Sends a piece of the response's body at once, and the body's end with it if it `ends` there. Raises
-        ClientDisconnected."""
+    async def write(self, chunk: bytes, *, is_last: bool = False) -> None:
+        """Sends a piece of the response's body at once, and with `is_last` the end of the body with it.
+        Raises ClientDisconnected."""
         if not self._bodyless:
             self.sent_bytes += len(chunk)
         if self._remaining is not None:
@@ -173,7 +173,7 @@ class ClientStream:
             await self._send_asgi(message)
             return
         framed = self._framing.encode_data(chunk)
-        if ends:
+        if is_last:
             framed += self._framing.encode_end()
             self._finished = True
         await self._write_framed(framed)
@@ -240,28 +240,28 @@ class ClientStream:
         gone = connection.is_disconnected()
         if not gone and connection.cleanly_half_closed:
             now = trio.current_time()
-            if self._ask_at is None:
-                self._ask_at = now + ASK_AFTER
-            elif now >= self._ask_at:
-                self._ask_at = math.inf
-                self._ask_whether_it_reads(connection)
+            if self._probe_at is None:
+                self._probe_at = now + PROBE_AFTER
+            elif now >= self._probe_at:
+                self._probe_at = math.inf
+                self._probe_client(connection)
         return gone
 
-    def was_left(self) -> bool:
+    def client_had_closed(self) -> bool:
         """Whether what was written last has reset the connection: that of a client which had closed it
         before. One that closes it behind a response which it has got does not count."""
         connection = self._connection
         return connection is not None and connection.cleanly_half_closed and connection.is_disconnected()
 
-    def _ask_whether_it_reads(self, connection: ClientConnection) -> None:
+    def _probe_client(self, connection: ClientConnection) -> None:
         """By what changes nothing for one that does. A socket that is closed on the other side is reset by
         it, and that shows at the next look."""
         with contextlib.suppress(OSError, FramingError):
-            if not (self.write_blocked or connection.send_lock.locked()) and (asked := self._question()):
+            if not (self.write_blocked or connection.send_lock.locked()) and (asked := self._probe()):
                 # What does not fit would have to go out before anything else: this client does not read.
                 self.write_blocked = bool(connection.write_nowait(asked))
 
-    def _question(self) -> bytes:
+    def _probe(self) -> bytes:
         """Before the response a 100, which a client must understand at any time (RFC 9110 §15.2). Between
         two chunks a zero before the size of the next one (RFC 9112 §7.1, `1*HEXDIG`). Empty where there is
         none."""

@@ -150,7 +150,7 @@ class UpstreamConnection:
             # RFC 9110 §15.2.2: behind it another protocol is spoken, so it cannot be passed over like other
             # 1xx.
             if head.status == SWITCHING_PROTOCOLS:
-                if not self._request.asks_to_switch:
+                if not self._request.requests_upgrade:
                     raise ConnectionLost("it switches to a protocol that nobody asked for")
                 self._unread = received
                 return head
@@ -183,7 +183,7 @@ class UpstreamConnection:
         if self._first:
             return self.buffered_chunk()
         body = self._body
-        while not body.is_over:
+        while not body.has_ended:
             if piece := body.feed(await self._receive()):
                 return piece
         if body.failure is not None:
@@ -215,7 +215,7 @@ class UpstreamConnection:
     @property
     def is_complete(self) -> bool:
         """Whether all of the response's body has been read, and is as long as declared."""
-        return self._body.is_over and self._body.failure is None
+        return self._body.has_ended and self._body.failure is None
 
     def prepare_reuse(self) -> bool:
         """Prepares the connection for the next call; False if it cannot be reused."""

@@ -39,7 +39,7 @@ class RequestBody:
         fields = dict(headers)
         self._is_chunked = b"transfer-encoding" in fields
         self._missing = 0 if self._is_chunked else int(fields.get(b"content-length", b"0"))
-        self.asks_to_switch = b"upgrade" in fields  # to another protocol
+        self.requests_upgrade = b"upgrade" in fields  # to another protocol
 
     def encode(self, piece: bytes) -> bytes:
         if self._is_chunked:

@@ -82,7 +82,7 @@ class HeadBuffer:
         return None
 
 
-class _Found:
+class _ParsedMessage:
     """What llhttp has found in one response: it calls the methods `on_…`."""
 
     __slots__ = ("ended", "excess", "headers", "last_pieces", "on_body", "pieces", "reason")
@@ -115,7 +115,7 @@ class SizedBody:
     """A body of a known number of bytes.
 
     As with the other bodies, `feed` takes what was received (nothing: the end of the connection) and returns
-    what of it belongs to the body. Once it `is_over` no more is to be received, and `failure` says what was
+    what of it belongs to the body. Once it `has_ended` no more is to be received, and `failure` says what was
     wrong, if anything was.
     """
 
@@ -123,7 +123,7 @@ class SizedBody:
 
     def __init__(self, length: int) -> None:
         self._missing = length
-        self.is_over = not length
+        self.has_ended = not length
         self.trailers: Headers = []
 
     def feed(self, data: bytes) -> bytes:
@@ -132,24 +132,24 @@ class SizedBody:
         if missing > 0 and data:
             self._missing = missing
             return data
-        self.is_over = True
+        self.has_ended = True
         if missing:
             self.failure = INTERRUPTED if missing > 0 else TOO_LONG
             return data[: self._missing]
         return data
 
 
-class OpenBody:
+class CloseDelimitedBody:
     """A body that ends with its connection."""
 
     failure: str | None = None
-    is_over = False
+    has_ended = False
 
     def __init__(self) -> None:
         self.trailers: Headers = []
 
     def feed(self, data: bytes) -> bytes:
-        self.is_over = not data
+        self.has_ended = not data
         return data
 
 
@@ -158,9 +158,9 @@ class ChunkedBody:
     that came with Transfer-Encoding, which must agree."""
 
     failure: str | None = None
-    is_over = False
+    has_ended = False
 
-    def __init__(self, parser: HttpResponseParser, found: _Found, declared: int | None) -> None:
+    def __init__(self, parser: HttpResponseParser, found: _ParsedMessage, declared: int | None) -> None:
         self._parser = parser
         self._found = found
         self._declared = declared
@@ -200,7 +200,7 @@ class ChunkedBody:
         return piece
 
     def _end(self) -> None:
-        self.is_over = True
+        self.has_ended = True
         self.trailers = [(name, value.rstrip(BLANKS)) for name, value in self._found.headers]
         # llhttp skips empty lines before the next response: the end is the only one of the last bytes.
         is_exact = self._tail.endswith(HEAD_END) and self._tail[:1] not in b"\r\n"
@@ -210,10 +210,10 @@ class ChunkedBody:
             self._fail(f"Content-Length was {self._declared}, received {self._body_bytes} bytes")
 
     def _fail(self, why: str) -> None:
-        self.is_over, self.failure = True, self.failure or why
+        self.has_ended, self.failure = True, self.failure or why
 
 
-Body = SizedBody | OpenBody | ChunkedBody
+Body = SizedBody | CloseDelimitedBody | ChunkedBody
 
 
 class Response(NamedTuple):
@@ -228,7 +228,7 @@ def parse_response(raw_head: bytes, *, to_head_request: bool) -> Response:
     """The response that begins with a complete head. Raises MalformedResponse."""
     if not raw_head.startswith((VERSION_1_1, VERSION_1_0)):
         raise MalformedResponse("its version is neither HTTP/1.1 nor HTTP/1.0")
-    found = _Found()
+    found = _ParsedMessage()
     parser = HttpResponseParser(found)
     # A Content-Length beside Transfer-Encoding is compared with what was received.
     parser.set_dangerous_leniencies(lenient_chunked_length=True)
@@ -252,7 +252,7 @@ def parse_response(raw_head: bytes, *, to_head_request: bool) -> Response:
     if b"transfer-encoding" in head.fields:
         body = ChunkedBody(parser, found, None if length is None else int(length))
         return Response(_without_wrong_length(head), body, keep_alive)
-    return Response(head, OpenBody() if length is None else SizedBody(int(length)), keep_alive)
+    return Response(head, CloseDelimitedBody() if length is None else SizedBody(int(length)), keep_alive)
 
 
 def _check(head: ResponseHead) -> None:

@@ -58,7 +58,7 @@ class UpstreamPool:
         self.may_be_gateway = not self._host.endswith(".googleapis.com")
         self.open = 0
 
-    def of_other_host(self, host: str) -> UpstreamPool:
+    def for_other_host(self, host: str) -> UpstreamPool:
         """Connections over https to another host, with the same timeout and trust."""
         # Once for all of them: reading the system's certificates blocks everything for 50 ms and more.
         self._trust = self._trust or tls_context()
@@ -180,7 +180,7 @@ class Dialer:
 async def _connect(family: socket.AddressFamily, address: tuple[object, ...]) -> trio.SocketStream:
     connecting = socket.socket(family, socket.SOCK_STREAM)
     try:
-        await _shake_hands(connecting, address)
+        await _connect_socket(connecting, address)
     # Also where the call is cancelled: nobody else knows the socket yet.
     except BaseException:
         connecting.close()
@@ -188,7 +188,7 @@ async def _connect(family: socket.AddressFamily, address: tuple[object, ...]) ->
     return trio.SocketStream(trio.socket.from_stdlib_socket(connecting))
 
 
-async def _shake_hands(connecting: socket.socket, address: tuple[object, ...]) -> None:
+async def _connect_socket(connecting: socket.socket, address: tuple[object, ...]) -> None:
     connecting.setblocking(False)
     error = connecting.connect_ex(address)
     if error == errno.EINPROGRESS:

@@ -8,7 +8,7 @@ from rig.cases import cases
 
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.ledger.call import CallRecord
-from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, extract_credential, fill_in
+from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, apply_key_fields, extract_credential
 from gatekeeper.proxy.transport import RequestHead
 
 Headers = list[tuple[bytes, bytes]]
@@ -113,7 +113,7 @@ def test_the_tags_of_a_key_come_before_those_of_the_request(
 ) -> None:
     record = KeyRecord(token_id="key_1", secret_hash="", key_name="", tags=of_key, created_at=0, updated_at=0)
     row = CallRecord(id="1", started_at=0, method="POST", path="/", tags=of_request)
-    fill_in(row, KeyState(record=record))
+    apply_key_fields(row, KeyState(record=record))
     assert row.tags == expected
 
 

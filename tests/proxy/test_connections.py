@@ -141,7 +141,7 @@ async def test_one_that_closed_is_found_out_while_its_response_is_awaited(
     gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch, line: str, size: int
 ) -> None:
     """As by `curl --max-time`: nothing is unread, so that it breaks nothing off."""
-    monkeypatch.setattr(client_stream, "ASK_AFTER", 0.0)
+    monkeypatch.setattr(client_stream, "PROBE_AFTER", 0.0)
     google.script = hangs
     async with await connect(gateway.url) as client:
         await client.send_all(head(line, [f"Content-Length: {size}"]) + b"x" * size)
@@ -160,7 +160,7 @@ async def test_one_that_closed_before_its_response_came_in_one_piece(
     gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its row has the tokens that nobody got, and is not `ok`."""
-    monkeypatch.setattr(client_stream, "ASK_AFTER", 60.0)
+    monkeypatch.setattr(client_stream, "PROBE_AFTER", 60.0)
 
     async def answers_once_it_has_closed(reply: Reply) -> None:
         (call,) = gateway.gateway.proxy.open_calls
@@ -188,7 +188,7 @@ async def hangs_after_an_event(reply: Reply) -> None:
 async def test_one_that_closed_is_found_out_between_two_events(
     gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_stream, "ASK_AFTER", 0.0)
+    monkeypatch.setattr(client_stream, "PROBE_AFTER", 0.0)
     google.script = hangs_after_an_event
     async with await connect(gateway.url) as client:
         await client.send_all(head(STREAM, ["Content-Length: 2"]) + b"{}")
@@ -211,7 +211,7 @@ async def test_one_that_closed_is_found_out_between_two_events(
 async def test_one_that_has_ended_its_side_between_two_events_gets_the_others(
     gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch, framing: str, body: bytes
 ) -> None:
-    monkeypatch.setattr(client_stream, "ASK_AFTER", 0.0)
+    monkeypatch.setattr(client_stream, "PROBE_AFTER", 0.0)
     go_on = trio.Event()
 
     async def waits(reply: Reply) -> None:
@@ -240,7 +240,7 @@ async def test_one_that_has_ended_its_side_between_two_events_gets_the_others(
 async def test_one_that_has_ended_its_side_is_asked_once_whether_it_reads(
     gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch, version: str, asked: list[int]
 ) -> None:
-    monkeypatch.setattr(client_stream, "ASK_AFTER", 0.0)
+    monkeypatch.setattr(client_stream, "PROBE_AFTER", 0.0)
     google.script = after_a_while
     async with await connect(gateway.url) as client:
         line = head(GENERATE, ["Content-Length: 2"]).replace(b"HTTP/1.1", b"HTTP/" + version.encode())

@@ -71,7 +71,7 @@ class World:
         charge = charge_of(call)
         assert charge is not None
         self.registry.settle(charge)
-        self.deferred.call_ended(call, None, CATALOGUE, is_complete=True)
+        self.deferred.apply_ended_call(call, None, CATALOGUE, is_complete=True)
 
     def call(self, number: int) -> CallRecord:
         call = CallRecord(id=str(number), started_at=self.now, method="POST", path="/", key_id=self.key)

@@ -49,7 +49,7 @@ def read(received: list[bytes], *, to_head_request: bool = False) -> Read:
         return Read(heads, b"", whole=False)
     body = response.body
     payload = body.feed(data) if data else b""
-    while not body.is_over:
+    while not body.has_ended:
         payload += body.feed(next(reads))
     whole = body.failure is None
     return Read(heads, payload, whole, whole and response.keep_alive, body.trailers if whole else [])
@@ -239,7 +239,7 @@ def test_a_body_that_is_broken_before_its_end(sent: bytes) -> None:
     assert found is not None
     body = parse_response(found[0], to_head_request=False).body
     for piece in cut(found[1] + sent[100:], list(range(0, 400_000, 65_536))):
-        if not body.is_over:
+        if not body.has_ended:
             body.feed(piece)
     assert body.failure is not None
 
@@ -260,7 +260,7 @@ def test_pieces_that_arrive_together_are_passed_on_together() -> None:
     body = parse_response(CHUNKED, to_head_request=False).body
     assert body.feed(b"2\r\nab\r\n3\r\ncde\r\n4\r\nf") == b"abcdef"
     assert body.feed(b"ghi\r\n0\r\n\r\n") == b"ghi"
-    assert body.is_over
+    assert body.has_ended
     sized = parse_response(SIZED, to_head_request=False).body
     assert sized.feed(received := b"hell") is received
 

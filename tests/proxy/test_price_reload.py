@@ -41,7 +41,7 @@ def file(gateway: Running) -> Path:
 async def watching(
     gateway: Running, monkeypatch: pytest.MonkeyPatch, look: float = 0.01
 ) -> AsyncIterator[PriceWatch]:
-    monkeypatch.setattr(price_watch, "LOOK_SECONDS", look)
+    monkeypatch.setattr(price_watch, "CHECK_SECONDS", look)
     watch = PriceWatch(
         gateway.gateway.settings.own_prices, gateway.gateway.proxy.context, gateway.gateway.audit
     )

@@ -31,7 +31,7 @@ class Clock:
 
     def __init__(self, gateway: Running) -> None:
         self.now = 0
-        gateway.gateway.proxy.context.micros = lambda: self.now
+        gateway.gateway.proxy.context.monotonic_micros = lambda: self.now
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
 
-from gatekeeper.proxy.redirects import MAX_REDIRECTS, Address, is_at_google, local_path, resolve
+from gatekeeper.proxy.redirects import MAX_REDIRECTS, AbsoluteUrl, is_google_origin, local_path, resolve
 from gatekeeper.upstream.pool import Origin, UpstreamPool
 
 DOWNLOAD = "GET /gemini/v1beta/files/x:download?alt=media&key=k"
@@ -27,7 +27,7 @@ STORAGE = "storage.googleapis.com"
 CONTENT = "doc-0s.googleusercontent.com"
 FILE = b"0123456789"
 GOOGLE = Origin("https", "generativelanguage.googleapis.com", 443)
-BASE = Address(GOOGLE, b"/v1beta/files/x:download?alt=media")
+BASE = AbsoluteUrl(GOOGLE, b"/v1beta/files/x:download?alt=media")
 
 
 # Which addresses
@@ -50,7 +50,7 @@ BASE = Address(GOOGLE, b"/v1beta/files/x:download?alt=media")
     ],
 )
 def test_the_address_of_a_location(location: bytes, origin: Origin, target: bytes) -> None:
-    assert resolve(location, BASE) == Address(origin, target)
+    assert resolve(location, BASE) == AbsoluteUrl(origin, target)
 
 
 @cases(
@@ -118,7 +118,7 @@ def test_what_two_parsers_could_read_differently_is_no_address(location: bytes) 
 def test_googles_hosts(url: bytes, expected: bool) -> None:
     address = resolve(url, BASE)
     assert address is not None
-    assert is_at_google(address.origin) == expected
+    assert is_google_origin(address.origin) == expected
 
 
 PIECES = st.sampled_from(

@@ -103,7 +103,7 @@ def test_what_cannot_be_used_is_told_with_its_setting(
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificates, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(certificates, "CHECK_SECONDS", 0.02)
 
 
 async def changes(server: ServerCertificate, change: Callable[[], object]) -> None:
