@@ -30,8 +30,8 @@ from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import log
 from gatekeeper.money import pico
 from gatekeeper.pricing.allowance import FreeSearches
+from gatekeeper.runtime import now_micros
 from gatekeeper.settings import Settings
-from gatekeeper.times import now_micros
 
 SCHEMAS_WITHOUT_OWNERS = range(1, 9)
 

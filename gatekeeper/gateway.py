@@ -17,8 +17,8 @@ from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.runtime import now_micros
 from gatekeeper.settings import Settings
-from gatekeeper.times import now_micros
 
 
 class SharedContext(Protocol):

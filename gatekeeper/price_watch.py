@@ -11,10 +11,9 @@ from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.logs import log
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.price_faults import CatalogueError
-from gatekeeper.runtime import file_state
+from gatekeeper.runtime import file_state, now_micros
 from gatekeeper.settings import OwnPrices
 from gatekeeper.startup import load_catalogue
-from gatekeeper.times import now_micros
 
 CHECK_SECONDS = 1.0  # seconds between two looks at the file
 

@@ -1,5 +1,5 @@
-"""What is asked of the operating system and of the interpreter: file descriptors, standard streams, whether a
-file has changed, the time zone, the memory of an idle library, the garbage collector.
+"""Calls to the operating system and the interpreter: the time of day, file descriptors, standard streams,
+whether a file has changed, the time zone, the memory of an idle library, the garbage collector.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 WRITE_SIZE = select.PIPE_BUF  # bytes that a writable pipe accepts without blocking
 _DONTNEED = 4  # MADV_DONTNEED, the same on every Linux
+
+
+def now_micros() -> int:
+    """The time of day in microseconds since 1970."""
+    return time.time_ns() // 1000
 
 
 def raise_descriptor_limit() -> None:

@@ -12,7 +12,6 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from time import time_ns
 
 from gatekeeper.suggestions import did_you_mean
 
@@ -110,11 +109,6 @@ def days_ago(name: str, today: date) -> int | None:
             return (today.weekday() - WEEKDAYS.index(weekday)) % len(WEEKDAYS)
         case _:
             return None
-
-
-def now_micros() -> int:
-    """The time of day in microseconds since 1970."""
-    return time_ns() // 1000
 
 
 def to_micros(moment: datetime) -> int:

@@ -29,7 +29,7 @@ from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.transport import PREFIX
 from gatekeeper.public_url import public_base
 from gatekeeper.refusals import Reason, Refusal
-from gatekeeper.times import now_micros
+from gatekeeper.runtime import now_micros
 
 UNCHECKED_BODY = Refusal(
     Reason.BAD_REQUEST,

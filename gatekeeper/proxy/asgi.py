@@ -20,9 +20,10 @@ from gatekeeper.proxy.http import HttpTransport, PreflightCall, PreflightTranspo
 from gatekeeper.proxy.lifecycle import CallLifecycle
 from gatekeeper.proxy.live import LiveTransport
 from gatekeeper.proxy.transport import RequestHead, Transport
+from gatekeeper.runtime import now_micros
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import hung_up
-from gatekeeper.times import ClockWatch, now_micros
+from gatekeeper.times import ClockWatch
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
 CHARGE_SECONDS = 5.0  # seconds between two looks at what is due: some microseconds each

@@ -40,7 +40,7 @@ from gatekeeper.proxy.headers import upstream_headers
 from gatekeeper.proxy.transport import RequestHead, Transport
 from gatekeeper.proxy.upstream_exchange import UpstreamExchange
 from gatekeeper.public_url import client_address
-from gatekeeper.times import now_micros
+from gatekeeper.runtime import now_micros
 from gatekeeper.upstream.pool import UpstreamPool
 
 NOT_PARSED = Route(action=None)

@@ -34,7 +34,8 @@ from gatekeeper.pricing.worst_case import DEFAULT_QUERY_COUNT
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.failures import Refused
 from gatekeeper.refusals import Refusal
-from gatekeeper.times import now_micros, utc_day
+from gatekeeper.runtime import now_micros
+from gatekeeper.times import utc_day
 
 NOT_ANSWERED = ResponseSummary(complete=True)
 # 10^12 dollars, above any budget that can be set: nothing is known of the call.

@@ -32,7 +32,8 @@ from gatekeeper.proxy.failures import (
 )
 from gatekeeper.proxy.upstream_response import ErrorResponse
 from gatekeeper.refusals import Reason, Refusal
-from gatekeeper.times import iso, now_micros
+from gatekeeper.runtime import now_micros
+from gatekeeper.times import iso
 
 TOO_MANY = 429
 OVERLOADED_STATUSES = frozenset({500, 503, 504})

@@ -39,8 +39,8 @@ from gatekeeper.proxy.deferred_charges import DeferredCharges
 from gatekeeper.proxy.failures import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.upstream_response import KeyMasker
 from gatekeeper.refusals import Refusal
+from gatekeeper.runtime import now_micros
 from gatekeeper.settings import Settings
-from gatekeeper.times import now_micros
 from gatekeeper.upstream.pool import UpstreamPool
 
 

@@ -33,12 +33,12 @@ from gatekeeper.proxy.headers import CALL_ID_HEADER, downstream_headers
 from gatekeeper.proxy.live_session import LiveSession
 from gatekeeper.proxy.upstream_response import ErrorResponse, UpstreamBody
 from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.runtime import now_micros
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_socket import ClientSocket
 from gatekeeper.server.client_stream import ClientDisconnected
 from gatekeeper.server.websocket import WebSocket
 from gatekeeper.server.websocket_stream import MAX_REASON_BYTES, WebSocketLost
-from gatekeeper.times import now_micros
 from gatekeeper.upstream.connection import (
     BODYLESS,
     SWITCHING_PROTOCOLS,

@@ -24,7 +24,7 @@ from gatekeeper.proxy.failures import CallFailed
 from gatekeeper.proxy.pending_results import result_reader
 from gatekeeper.proxy.redirects import follow_redirects, is_redirect
 from gatekeeper.proxy.tee_meters import ResultReader
-from gatekeeper.times import now_micros
+from gatekeeper.runtime import now_micros
 from gatekeeper.upstream.connection import ConnectionLost, ResponseHead, UpstreamConnection, UpstreamRequest
 from gatekeeper.upstream.pool import ConnectFailed
 

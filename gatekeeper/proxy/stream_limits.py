@@ -27,7 +27,8 @@ from gatekeeper.proxy.call_budget import max_cost_pico, usual_pico
 from gatekeeper.proxy.deferred_charges import IN_PROGRESS
 from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.refusals import Refusal
-from gatekeeper.times import from_micros, now_micros
+from gatekeeper.runtime import now_micros
+from gatekeeper.times import from_micros
 
 RESERVATION_GROWTH = (5, 4)  # of what is reserved, by what a stream has cost
 RUNNING = (None, IN_PROGRESS)  # finish reasons
