@@ -52,11 +52,12 @@ class Stage:
         return "\n".join(lines).replace(f":{self.gateway.port}", ":40000") + "\n"
 
     async def press(self, *keys: str) -> None:
-        """As the pilot does it, less its waiting for an idle processor, which costs the suite minutes."""
+        """All at once, as somebody who types fast: the application takes one after the other. Not by the pilot,
+        whose waiting for an idle processor costs the suite minutes."""
         for key in keys:
             name = _character_to_key(key) if len(key) == 1 else key
             self.app.post_message(events.Key(name, key if len(key) == 1 else None))
-            await self.settle()
+        await self.settle()
 
     async def resize(self, width: int, height: int) -> None:
         size = Size(width, height)
@@ -67,11 +68,10 @@ class Stage:
         await self.still()
 
     async def still(self) -> None:
-        """Until the screen looks the same three times in a row."""
-        looks: list[str] = []
-        while len(looks) < 3 or len(set(looks[-3:])) > 1:
+        """Until the screen looks as before all that was said has been heard."""
+        before = None
+        while before != (before := self.text()):
             await self.settle()
-            looks.append(self.text())
 
     async def settle(self) -> None:
         """Until all that was said so far has been heard, and all that was said of it."""
