@@ -52,8 +52,8 @@ class Stage:
         return "\n".join(lines).replace(f":{self.gateway.port}", ":40000") + "\n"
 
     async def press(self, *keys: str) -> None:
-        """All at once, as somebody who types fast: the application takes one after the other. Not by the pilot,
-        whose waiting for an idle processor costs the suite minutes."""
+        """All at once, as somebody who types fast: the application takes one after the other. Not by the
+        pilot, whose waiting for an idle processor costs the suite minutes."""
         for key in keys:
             name = _character_to_key(key) if len(key) == 1 else key
             self.app.post_message(events.Key(name, key if len(key) == 1 else None))

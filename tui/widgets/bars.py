@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -79,6 +80,8 @@ class Chart:
     note: str = ""
 
 
+# A screen that is shown again, or laid out again around it, has the same chart as before.
+@lru_cache(maxsize=16)
 def draw(chart: Chart, width: int, height: int, colour: bool = True, cursor: int | None = None) -> Content:
     """The chart: legend and note, rows from the top down, axis with labels. The drawn bar `cursor` is marked
     on the axis."""

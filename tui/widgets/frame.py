@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from math import inf
 
 from textual.app import RenderResult
 from textual.binding import Binding
@@ -20,6 +21,8 @@ from tui.terminal import STYLES, clickable, styled_text
 # A sandbox's costs are not real: shown first, and at every width.
 SANDBOX = f"{STYLES[TextRole.WARNING]} bold reverse"
 STATUS_SECONDS = 5
+# Between the keys of the footer.
+GAP = "   "
 # In less there is no room for the product's name beside five tabs and the figures.
 NAME_WIDTH = 100
 Note = tuple[str, TextRole]
@@ -69,7 +72,7 @@ def tab_line(tabs: Iterable[Tab], current: Tab, named: bool) -> Content:
     return Content("").join(parts)
 
 
-def status_variants(session: Session) -> list[Content]:
+def status_variants(session: Session) -> Iterator[Content]:
     """The right side of the header, from the longest variant to the shortest."""
     sandbox = Content.styled(" SANDBOX ", SANDBOX) if session.gateway.sandbox else Content("")
     state = Content.styled(str(session.connection), STYLES[session.connection.role])
@@ -89,7 +92,7 @@ def status_variants(session: Session) -> list[Content]:
         [sandbox, state],
         [sandbox],
     )
-    return [Content("  ").join(part for part in variant if part.plain) for variant in variants]
+    return (Content("  ").join(part for part in variant if part.plain) for variant in variants)
 
 
 def figure_variants(figures: Figures) -> list[Content]:
@@ -183,16 +186,14 @@ class Footer(Widget):
         return list({binding.action: binding for binding in chosen}.values())
 
 
-def key_line(bindings: Iterable[Binding], room: int | None = None) -> Content:
-    """Keys with their descriptions, as many as fit; each can be clicked."""
-    line = Content("")
+def key_line(bindings: Iterable[Binding], room: float = inf) -> Content:
+    """Keys with their descriptions, as many as fit into `room` cells; each can be clicked."""
+    items: list[Content] = []
     for binding in bindings:
         key = binding.key_display or key_label(binding.key)
-        item = clickable(
-            Content.assemble((key, STYLES[TextRole.ACCENT]), f" {binding.description}"), binding.key
-        )
-        longer = Content("   ").join([line, item]) if line.plain else item
-        if room is not None and longer.cell_length > room:
+        item = Content.assemble((key, STYLES[TextRole.ACCENT]), f" {binding.description}")
+        room -= item.cell_length + (len(GAP) if items else 0)
+        if room < 0:
             break
-        line = longer
-    return line
+        items.append(clickable(item, binding.key))
+    return Content(GAP).join(items)
