@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from textual.pilot import Pilot
 
 from tui.app import GatekeeperApp
 from tui.screens.logs_screen import LogsScreen
+from tui.screens.screen import MainScreen
 
 parse_stylesheets_once()
 
 HERE = Path(__file__).parent
 PATIENCE = 5.0
+SIZES = ((80, 24), (120, 40), (200, 60))
 
 
 def waits(node: MessagePump) -> bool:
@@ -63,8 +66,8 @@ class Stage:
         size = Size(width, height)
         self.app._driver._size = size
         self.app.post_message(events.Resize(size, size))
-        footer = self.app.screen.query("Footer").first()
-        await self.until(lambda: footer.region.bottom_right == (width, height), "the new size")
+        screens = (*self.app._background_screens, self.app.screen)
+        await self.until(lambda: {each._compositor.size for each in screens} == {size}, "the new size")
         await self.still()
 
     async def still(self) -> None:
@@ -112,6 +115,13 @@ class Stage:
             assert time.monotonic() < deadline, f"not in {PATIENCE} s: {what}\n{self.text()}"
             await asyncio.sleep(0.02)
             self.draw()
+
+    async def reopen(self, *kinds: type[MainScreen]) -> None:
+        """Closes main screens, so that the next question finds them as after a start; shows the log."""
+        await self.app.switch_mode(LogsScreen.TAB.name)
+        for kind in kinds:
+            await self.app.remove_mode(kind.TAB.name)
+            self.app.add_mode(kind.TAB.name, partial(self.app._open, kind))
 
     async def each(self, cases: Iterable[tuple[Any, ...]], check: Callable[..., Awaitable[None]]) -> None:
         """Several questions to one application, each of which makes the state that it needs. Raises what
@@ -203,6 +213,19 @@ def golden() -> Callable[[str, str], None]:
         assert text == path.read_text()
 
     return compare
+
+
+@pytest.fixture
+def pictures(golden: Callable[[str, str], None]) -> Callable[[Stage, str], Awaitable[None]]:
+    """Compares the screen at every size with the files of that name."""
+
+    async def take(stage: Stage, name: str) -> None:
+        for width, height in SIZES:
+            await stage.resize(width, height)
+            await stage.misses("loading its calls")
+            golden(f"{name}-{width}x{height}", stage.text())
+
+    return take
 
 
 @pytest.fixture(name="gateway")

@@ -56,14 +56,10 @@ def bodies(stage, path):
 
 
 @pytest.mark.parametrize("kind", ["group", "user"])
-def test_their_limits_and_spend_are_shown(play, answers, golden, kind):
+def test_their_limits_and_spend_are_shown(play, answers, pictures, kind):
     async def script(stage):
-        async def at_a_size(width, height):
-            await stage.resize(width, height)
-            golden(f"keys-{kind}s-{width}x{height}", stage.text())
-
         await shown(stage, kind)
-        await stage.each([(80, 24), (120, 40), (200, 60)], at_a_size)
+        await pictures(stage, f"keys-{kind}s")
 
     play(script, answers)
 

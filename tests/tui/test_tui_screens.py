@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from rig.admin_gateway import SAMPLE
 
-SIZES = ((80, 24), (120, 40), (200, 60))
 STARTED = SAMPLE["started"]
 FAULT = (500, {"title": "Internal error", "detail": "The ledger cannot be read: the disk is full."})
-
-
-@pytest.fixture
-def pictures(golden):
-    """Compares the screen at every size."""
-
-    async def take(stage, name):
-        for width, height in SIZES:
-            await stage.resize(width, height)
-            await stage.misses("loading its calls")
-            golden(f"{name}-{width}x{height}", stage.text())
-
-    return take
 
 
 def test_full(play, pictures):

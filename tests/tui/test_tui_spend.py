@@ -12,6 +12,7 @@ from rig import spend_sample
 from gatekeeper.client.spend import Spend, SpendRow
 from gatekeeper.ledger import call as ledger_call
 from gatekeeper.ledger import filters
+from tui.screens.spend_screen import SpendScreen
 from tui.spend import periods
 from tui.spend.periods import LAST_7_DAYS, Interval
 from tui.spend.ranking import Ranking
@@ -115,19 +116,23 @@ TASKS = [
 ]
 
 
-@pytest.mark.parametrize(("keys", "seen"), TASKS)
-def test_a_question_takes_a_few_keys(play, ledger, keys, seen, tmp_path, monkeypatch):
+def test_a_question_takes_a_few_keys(play, ledger, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     async def script(stage):
-        for key in keys:
-            await stage.press(key)
-            await stage.sees(TOTAL if key == "3" else "")
-            await stage.still()
-        for text in seen:
-            await stage.sees(text)
+        async def answered(keys, seen):
+            await stage.reopen(SpendScreen)
+            for key in keys:
+                await stage.press(key)
+                if key == "3":
+                    await stage.sees(TOTAL)
+                await stage.still()
+            for text in seen:
+                await stage.sees(text)
 
-    assert len(keys) <= 6
+        await stage.each(TASKS, answered)
+
+    assert all(len(keys) <= 6 for keys, _ in TASKS)
     play(script, ledger, size=(120, 30))
 
 
@@ -143,22 +148,27 @@ def ledger_since(first, **more):
     return spend
 
 
-@pytest.mark.parametrize(
-    ("first", "title"),
-    [
-        (0, "last 24 hours · per hour"),
-        (5, "last 7 days · per day"),
-        (20, "last 30 days · per day"),
-        (80, "last 30 days · per day"),
-    ],
-)
-def test_the_range_is_that_of_the_data(play, ledger, first, title):
-    async def script(stage):
-        await opened(stage, f"Spend by tag · {title}")
-        await stage.press("b")
-        await stage.sees(f"Spend by model · {title}")
+# How many days ago the first call was, and what is shown then.
+RANGES = [
+    (0, "last 24 hours · per hour"),
+    (5, "last 7 days · per day"),
+    (20, "last 30 days · per day"),
+    (80, "last 30 days · per day"),
+]
 
-    play(script, {**ledger, "GET /spend": ledger_since(first)})
+
+def test_the_range_is_that_of_the_data(play, ledger):
+    async def script(stage):
+        async def shown(first, title):
+            stage.gateway.answers["GET /spend"] = ledger_since(first)
+            await stage.reopen(SpendScreen)
+            await opened(stage, f"Spend by tag · {title}")
+            await stage.press("b")
+            await stage.sees(f"Spend by model · {title}")
+
+        await stage.each(RANGES, shown)
+
+    play(script, ledger)
 
 
 def without(*names):
@@ -174,14 +184,20 @@ def without(*names):
     return spend
 
 
-@pytest.mark.parametrize(
-    ("names", "group"), [((), "tag"), (("tag",), "key"), (("tag", "key"), "model"), (("user",), "tag")]
-)
-def test_what_is_shown_first_tells_calls_apart(play, ledger, names, group):
-    async def script(stage):
-        await opened(stage, f"Spend by {group} · last 30 days")
+# What no call has, and what is shown then.
+FIRST = [((), "tag"), (("tag",), "key"), (("tag", "key"), "model"), (("user",), "tag")]
 
-    play(script, {**ledger, "GET /spend": without(*names)})
+
+def test_what_is_shown_first_tells_calls_apart(play, ledger):
+    async def script(stage):
+        async def shown(names, group):
+            stage.gateway.answers["GET /spend"] = without(*names)
+            await stage.reopen(SpendScreen)
+            await opened(stage, f"Spend by {group} · last 30 days")
+
+        await stage.each(FIRST, shown)
+
+    play(script, ledger)
 
 
 def test_a_group_that_no_call_has_says_how_to_get_it(play, ledger):
@@ -732,14 +748,18 @@ def test_a_filter_that_is_none(play, ledger):
     play(script, {**ledger, "GET /spend": spend})
 
 
-@pytest.mark.parametrize("key", ["b", "h", "right"])
-def test_sums_that_cannot_be_had_leave_those_that_were(play, ledger, key):
+def test_sums_that_cannot_be_had_leave_those_that_were(play, ledger):
     async def script(stage):
-        await opened(stage)
-        stage.gateway.answers["GET /spend"] = (500, {"detail": "The ledger is locked."})
-        await stage.press(key)
-        await stage.sees("The ledger is locked.")
-        await stage.sees("Spend by tag · last 30 days")
+        async def left(key):
+            stage.gateway.answers["GET /spend"] = spend_sample.spend
+            await stage.reopen(SpendScreen)
+            await opened(stage)
+            stage.gateway.answers["GET /spend"] = (500, {"detail": "The ledger is locked."})
+            await stage.press(key)
+            await stage.sees("The ledger is locked.")
+            await stage.sees("Spend by tag · last 30 days")
+
+        await stage.each([("b",), ("h",), ("right",)], left)
 
     play(script, ledger)
 

@@ -6,20 +6,7 @@ from __future__ import annotations
 import pytest
 from rig import spend_sample
 
-SIZES = ((80, 24), (120, 40), (200, 60))
 FAULT = (500, {"title": "Internal error", "detail": "The ledger cannot be read: the disk is full."})
-
-
-@pytest.fixture
-def pictures(golden):
-    """Compares the screen at every size."""
-
-    async def take(stage, name):
-        for width, height in SIZES:
-            await stage.resize(width, height)
-            golden(f"{name}-{width}x{height}", stage.text())
-
-    return take
 
 
 @pytest.fixture

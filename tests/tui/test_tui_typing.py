@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from textual import events
-from textual.keys import _character_to_key
 
 from tui.app import GatekeeperApp
+from tui.screens.keys_screen import KeysScreen
+from tui.screens.spend_screen import SpendScreen
 
 # What is typed in one burst, `⏎` enter and `⎋` escape, and what is seen then.
 BURSTS = {
@@ -34,20 +34,20 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize(("keys", "seen", "missed"), MOVES.values(), ids=MOVES)
-def test_every_key_that_moves_does(
-    play: Callable[..., None], keys: list[str], seen: str, missed: str
-) -> None:
+def test_every_key_that_moves_does(play: Callable[..., None]) -> None:
     async def script(stage: Any) -> None:
-        if keys[0] == "4":
-            await stage.press("4")
-            await stage.sees("old-script")
-        for key in keys:
-            char = key if len(key) == 1 else None
-            stage.app.post_message(events.Key(_character_to_key(key) if char else key, char))
-        await stage.settle()
-        await stage.sees(seen)
-        assert missed not in stage.text()
+        async def moved(keys: list[str], seen: str, missed: str) -> None:
+            await stage.reopen(KeysScreen)
+            await stage.press("1")
+            if keys[0] == "4":
+                await stage.press("4")
+                await stage.sees("old-script")
+            await stage.press(*keys)
+            await stage.sees(seen)
+            assert missed not in stage.text()
+            await stage.press("escape")
+
+        await stage.each(MOVES.values(), moved)
 
     play(script, start=GatekeeperApp, size=(80, 12))
 
@@ -64,17 +64,18 @@ def test_ctrl_q_ends_it_in_a_dialog_too(play: Callable[..., None]) -> None:
 
 async def burst(stage: Any, text: str) -> None:
     names = {"⏎": "enter", "⎋": "escape"}
-    for char in text:
-        key = names.get(char) or _character_to_key(char)
-        stage.app.post_message(events.Key(key, None if char in names else char))
-    await stage.settle()
+    await stage.press(*(names.get(char, char) for char in text))
 
 
-@pytest.mark.parametrize(("text", "seen"), BURSTS.items(), ids=BURSTS)
-def test_nothing_typed_in_one_burst_is_lost(play: Callable[..., None], text: str, seen: str) -> None:
+def test_nothing_typed_in_one_burst_is_lost(play: Callable[..., None]) -> None:
     async def script(stage: Any) -> None:
-        await burst(stage, text)
-        await stage.sees(seen)
+        async def typed(text: str, seen: str) -> None:
+            await stage.reopen(SpendScreen, KeysScreen)
+            await stage.press("1")
+            await burst(stage, text)
+            await stage.sees(seen)
+
+        await stage.each(BURSTS.items(), typed)
 
     play(script, start=GatekeeperApp)
 
