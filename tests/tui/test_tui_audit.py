@@ -14,19 +14,8 @@ from hypothesis import strategies as st
 from tui.audit import FIELDS, AuditFilterError, parse_filter
 from tui.screens.audit_screen import AuditScreen
 
-SIZES = ((80, 24), (120, 40), (200, 60))
 FAULT = (500, {"title": "Internal error", "detail": "The audit log cannot be read: the disk is full."})
 WEB = "0193f000-0000-7000-8000-000000000001"
-
-
-@pytest.fixture
-def pictures(golden):
-    async def take(stage, name):
-        for width, height in SIZES:
-            await stage.resize(width, height)
-            golden(f"{name}-{width}x{height}", stage.text())
-
-    return take
 
 
 async def opened(stage):

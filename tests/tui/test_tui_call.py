@@ -37,14 +37,12 @@ def test_next_and_previous_without_leaving(play):
     play(script)
 
 
-def test_why_it_failed_and_what_to_do_stand_first(play, golden):
+def test_why_it_failed_and_what_to_do_stand_first(play, pictures):
     async def script(stage):
         await stage.sees("6 calls")
         await stage.press("g", "j", "j", "j", "enter")
         await stage.sees("what to do: use a model that the message names")
-        for width, height in ((80, 24), (120, 40), (200, 60)):
-            await stage.resize(width, height)
-            golden(f"call-refused-{width}x{height}", stage.text())
+        await pictures(stage, "call-refused")
 
     play(script)
 

@@ -26,15 +26,13 @@ def marked(stage):
     return next((line for line in stage.text().splitlines() if line.startswith("▶")), "")
 
 
-def test_s_goes_through_the_orders_and_back_to_live(play, sample, golden):
+def test_s_goes_through_the_orders_and_back_to_live(play, sample, pictures):
     async def script(stage):
         await stage.sees("6 calls")
         await stage.press("s")
         await stage.sees("▼ most cost first, as of 14:07:32, not live  (s next order, esc live)")
         await stage.until(lambda: "24 Nov 14:07 nightly-eval" in marked(stage), "the dearest call first")
-        for width, height in ((80, 24), (120, 40), (200, 60)):
-            await stage.resize(width, height)
-            golden(f"logs-sorted-{width}x{height}", stage.text())
+        await pictures(stage, "logs-sorted")
         await stage.press("s")
         await stage.sees("▼ longest first")
         await stage.until(lambda: "web-frontend" in marked(stage), "the longest call first")
@@ -85,7 +83,7 @@ def test_an_order_that_cannot_be_had_leaves_the_log(play, sample):
     play(script, {**sample(), "GET /calls": answer})
 
 
-def test_calls_in_flight_only(play, sample, golden):
+def test_calls_in_flight_only(play, sample, pictures):
     answers = {**sample(), f"GET /calls/{STARTED['id']}": STARTED}
 
     async def script(stage):
@@ -95,9 +93,7 @@ def test_calls_in_flight_only(play, sample, golden):
         await stage.sees("1 call")
         await stage.sees("◌ 2.1s")
         assert "✓ 200" not in stage.text()
-        for width, height in ((80, 24), (120, 40), (200, 60)):
-            await stage.resize(width, height)
-            golden(f"logs-in-flight-{width}x{height}", stage.text())
+        await pictures(stage, "logs-in-flight")
         later = {**STARTED, "id": f"{STARTED['id'][:-1]}9", "tags": ["later"]}
         stage.gateway.answers[f"GET /calls/{later['id']}"] = later
         stage.gateway.publish("call.started", later)

@@ -17,7 +17,6 @@ from tui.app import GatekeeperApp
 from tui.overview import OverviewRequest, this_month, today
 from tui.screens import overview_screen
 
-SIZES = ((80, 24), (120, 40), (200, 60))
 FAULT = (500, {"title": "Internal error", "detail": "The ledger cannot be read: the disk is full."})
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 DAY = "since:2026-11-24T00:00:00Z"
@@ -34,16 +33,6 @@ def see(play):
     return run
 
 
-@pytest.fixture
-def pictures(golden):
-    async def take(stage, name):
-        for width, height in SIZES:
-            await stage.resize(width, height)
-            golden(f"overview-{name}-{width}x{height}", stage.text())
-
-    return take
-
-
 async def shown(stage):
     await stage.sees("▶checkout")
 
@@ -51,7 +40,7 @@ async def shown(stage):
 def test_full(see, pictures):
     async def script(stage):
         await shown(stage)
-        await pictures(stage, "full")
+        await pictures(stage, "overview-full")
 
     see(script)
 
@@ -59,7 +48,7 @@ def test_full(see, pictures):
 def test_the_first_start_shows_the_first_call_and_then_what_it_cost(see, empty, pictures):
     async def script(stage):
         await stage.sees("No calls yet. Send one:")
-        await pictures(stage, "empty")
+        await pictures(stage, "overview-empty")
         await stage.press("y")
         await stage.sees("✓ the command copied")
         assert "curl" in stage.app.clipboard
@@ -75,7 +64,7 @@ def test_the_first_start_shows_the_first_call_and_then_what_it_cost(see, empty, 
 def test_an_error(see, sample, pictures):
     async def script(stage):
         await stage.sees("The ledger cannot be read")
-        await pictures(stage, "error")
+        await pictures(stage, "overview-error")
 
     see(script, {**sample(), "GET /spend": FAULT})
 
@@ -83,7 +72,7 @@ def test_an_error(see, sample, pictures):
 def test_loading(see, pictures):
     async def script(stage):
         await stage.sees("◌ loading")
-        await pictures(stage, "loading")
+        await pictures(stage, "overview-loading")
 
     see(script, held=True)
 

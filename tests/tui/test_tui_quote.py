@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 from rig.admin_gateway import SAMPLE
-from textual import events
-from textual.geometry import Size
 
 from gatekeeper.pricing.tariff import TIERS as KNOWN_TIERS
 from tui.screens.quote_dialog import TIERS, completed_name, read_number
@@ -57,15 +55,6 @@ def answers(sample):
     return {**sample(), "GET /models": MODELS, "POST /prices/quote": quote}
 
 
-async def resize(stage, width, height):
-    """A dialog has no footer, which is how others know that the size has changed."""
-    size = Size(width, height)
-    stage.app._driver._size = size
-    stage.app.post_message(events.Resize(size, size))
-    await stage.until(lambda: stage.app.screen.size == size, "the new size")
-    await stage.still()
-
-
 def asked(stage):
     return [request.body for request in stage.gateway.asked("/prices/quote")]
 
@@ -87,32 +76,26 @@ def test_a_question_from_every_main_screen_in_six_key_strokes(play, answers):
     play(script, answers)
 
 
-def test_the_answer_stays_for_the_next_question(play, answers, golden):
+def test_the_answer_stays_for_the_next_question(play, answers, pictures):
     async def script(stage):
         await stage.sees("6 calls")
         await stage.press("ctrl+p", *"what would", "enter")
         await stage.sees("What would it cost?")
         await stage.until(lambda: stage.app.screen._names["model"], "the models")
-        for width, height in ((80, 24), (120, 40), (200, 60)):
-            await resize(stage, width, height)
-            golden(f"quote-empty-{width}x{height}", stage.text())
+        await pictures(stage, "quote-empty")
         await stage.press("g", "tab", "down", *"250000", "down", *"4000", "down", *"200k")
         await stage.press("down", "down", *"fl", "tab", "enter")
         await stage.sees("$0.235")
         whole = {"model": "gemini-2.5-pro", "input": 250_000, "output": 4000, "cached": 200_000}
         assert asked(stage) == [{**whole, "tier": "flex"}]
-        for width, height in ((80, 24), (120, 40), (200, 60)):
-            await resize(stage, width, height)
-            golden(f"quote-{width}x{height}", stage.text())
+        await pictures(stage, "quote")
         await stage.press("shift+tab", "up", "up", "up", "up", *"gemini-9")
         await stage.sees("Before the change; enter asks anew:")
         await stage.press("enter")
         await stage.sees("gemini-9 is not in the price catalogue")
         await stage.misses("Before the change")
         assert asked(stage)[1:] == [{**whole, "model": "gemini-9", "tier": "flex"}]
-        for width, height in ((80, 24), (120, 40), (200, 60)):
-            await resize(stage, width, height)
-            golden(f"quote-unknown-{width}x{height}", stage.text())
+        await pictures(stage, "quote-unknown")
 
     play(script, answers)
 
