@@ -480,7 +480,7 @@ async def test_the_pool_recovers_by_itself(
     """By a clock that is set: until midnight in California one project is left alone, then one call tries."""
     now = round(datetime(2026, 11, 29, 20, tzinfo=UTC).timestamp())
     clock = [now]
-    monkeypatch.setattr(call_google_key, "time_ns", lambda: clock[0] * 10**9)
+    monkeypatch.setattr(call_google_key, "now_micros", lambda: clock[0] * 10**6)
     async with pooled(tmp_path, google, SAME) as (gateway, projects):
         # The clock of the test is not that of the calls' rows.
         projects.states = dict.fromkeys(["secret-of-a", "secret-of-b"], quota(DAY))
