@@ -261,15 +261,16 @@ class Budgets:
         reservation.pico = pico
         return True
 
-    def reduce(self, reservation: Reservation, pico: int) -> None:
-        """Keeps `pico` of it for a call that runs, and gives back the rest."""
+    def reduce(self, reservation: Reservation, pico: int) -> bool:
+        """Keeps `pico` of it for a call that runs, and gives back the rest, if there is any."""
         if (less := reservation.pico - pico) <= 0:
-            return
+            return False
         for account in reservation.accounts:
             account.reserved_pico -= less
         reservation.pico = pico
         if self._queues:
             self._wake(reservation.accounts)
+        return True
 
     def available(self, reservation: Reservation, now: int) -> int:
         """The most that a call that ends may be charged: its reservation plus what is left."""

@@ -144,9 +144,7 @@ class SpendWatch:
             most = self._max_cost_pico
             self._ensure_reserved(needed if most is None or cost > most else min(needed, most))
             if is_first:
-                times, by = RESERVATION_GROWTH
-                kept = max(needed * times // by, usual_pico(self._call))
-                self._call.context.budgets.reduce(self._reservation, kept)
+                self._give_back(needed)
         # One that says so and goes on (before code is run, or with each event) does not tell when it ends.
         self._has_ended = summary.finish_reason not in RUNNING
 
@@ -171,12 +169,22 @@ class SpendWatch:
         # A quarter more at once, or each event would ask; without that much just what is needed.
         for wanted in (needed * times // by, needed):
             if budgets.extend(reservation, wanted, now):
-                # For a kill: the journal's record of a running call has what is charged then.
-                self._call.row.charged_pico = reservation.pico
-                self._call.record_begin()
+                self._record()
                 return
         account = binding_account(reservation.accounts, now)
         raise CutByGateway(short_of_budget(account, needed, now, own=reservation.pico))
+
+    def _give_back(self, needed: int) -> None:
+        """What was reserved as long as nothing was known of this call."""
+        times, by = RESERVATION_GROWTH
+        kept = max(needed * times // by, usual_pico(self._call))
+        if self._call.context.budgets.reduce(self._reservation, kept):
+            self._record()
+
+    def _record(self) -> None:
+        """For a kill: the journal's record of a running call has what is charged then."""
+        self._call.row.charged_pico = self._reservation.pico
+        self._call.record_begin()
 
     def _cost_by(self, summary: ResponseSummary, usage: bytes) -> int:
         growing = read_stream_usage(usage) if summary.read_usage is None else None

@@ -260,6 +260,9 @@ async def test_a_stream_that_tells_what_it_costs_lets_others_in(guarded: Running
     async def script(reply: Reply) -> None:
         if len(google.asked) == 2:
             last.set()
+            # What a kill would have charged is what they keep.
+            running = [call for call in guarded.gateway.proxy.open_calls if call.reservation]
+            assert all(call.row.charged_pico == call.reservation.pico for call in running)
         events = [b"data: %b\r\n\r\n" % chunk(n, last=n == 40) for n in (20, 40)]
         await reply.chunked(events[:1], end=False)
         await last.wait()
