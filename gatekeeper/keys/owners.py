@@ -13,6 +13,7 @@ counts as somebody else's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic_ns, time_ns
 
 import msgspec
 import trio
@@ -24,6 +25,7 @@ from gatekeeper.keys.virtual_key import KeyState, Sharing
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.times import ClockWatch
 
 MAX_IN_MEMORY = 100_000  # names, some 300 bytes of memory each
 # Google deletes a file after 48 hours: nothing is left to be seen by then.
@@ -118,6 +120,8 @@ class Owners:
         # Never evicted: until they are stored nobody else knows them.
         self._unstored: dict[str, Owner | None] = {}
         self._known: dict[str, Owner | None] = {}  # as the store has it, in order of last use (LRU)
+        self._clock = ClockWatch()
+        self._clock.is_steady(*_clocks())
         self._is_complete = True  # whether the store has no name that is in neither
 
     async def load(self) -> None:
@@ -136,15 +140,18 @@ class Owners:
         """Makes what calls, in their order, have changed durable. Raises StoreFailed, and may then be
         repeated with the same calls, or more after them."""
         changes: dict[str, Owner | None] = {}
-        latest = 0
+        now, steady = _clocks()
+        latest = now
         for call in calls:
-            # The time of calls, not the clock: what is replayed long after must not be too old at once.
-            latest = call.started_at
+            # The time of calls, or what is replayed long after would be too old at once; but none of a clock
+            # that was ahead, or keys would see the files of others.
+            latest = min(call.started_at, now)
             if _may_change(call):
                 changes.update(changes_of(call))
         if not changes:
             return
-        await trio.to_thread.run_sync(self._store.put, changes, latest - FILES_KEPT_MICROS)
+        files_before = latest - FILES_KEPT_MICROS if self._clock.is_steady(now, steady) else 0
+        await trio.to_thread.run_sync(self._store.put, changes, files_before)
         for name, owner in changes.items():
             # A later change of it is not stored yet.
             if name in self._unstored and self._unstored[name] == owner:
@@ -229,6 +236,11 @@ class Owners:
         while len(self._known) > self._limit:
             self._is_complete = False
             del self._known[next(iter(self._known))]
+
+
+def _clocks() -> tuple[int, int]:
+    """Microseconds since 1970, and of a clock that nobody sets."""
+    return time_ns() // 1000, monotonic_ns() // 1000
 
 
 def not_found(name: str | None) -> Refusal:

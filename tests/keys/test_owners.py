@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import time_ns
 
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,6 +71,21 @@ async def test_what_nobody_made_is_shown_by_the_setting(tmp_path: Path) -> None:
         assert not owners.may_see(state("two"), "files/x")
         owners.apply(gone("files/x"))
         assert owners.owner_of("files/x") is None
+
+
+async def test_a_clock_that_is_ahead_for_a_while_makes_no_file_another_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, ahead = time_ns() // 1000, 61 * 24 * 3600 * 10**6
+    store = SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys"))
+    owners = Owners(store, nobody, shows_unowned=True)
+    await owners.store([made("files/a", "one", now)])
+    with monkeypatch.context() as jump:
+        jump.setattr("gatekeeper.keys.owners.time_ns", lambda: time_ns() + ahead * 1000)
+        await owners.store([made("files/b", "one", now + ahead)])
+    # And one that began before the clock was set right.
+    await owners.store([made("files/c", "one", now + ahead)])
+    assert sorted(store.latest(9)) == ["files/a", "files/b", "files/c"]
 
 
 async def test_files_are_forgotten_late_and_nothing_else_is(tmp_path: Path) -> None:
