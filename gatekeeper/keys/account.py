@@ -18,7 +18,7 @@ from gatekeeper.times import iso
 
 class AccountId(NamedTuple):
     """`kind`: `key` (the name is its `token_id`), `group`, `user` (an end user) or `gateway`. With `model` it
-    is the sub-account for the models that match this glob."""
+    is the account's model account for the models that match this glob."""
 
     kind: str
     name: str
@@ -31,7 +31,7 @@ GATEWAY = AccountId("gateway", "")
 AnyRule = Callable[..., Refusal | None]
 
 
-class LeftWindow(NamedTuple):
+class PreviousWindow(NamedTuple):
     """The previous window of an account, and the spend that was removed from the account with it."""
 
     window: Window
@@ -45,7 +45,7 @@ class LeftWindow(NamedTuple):
 
 # Compared by identity, because accounts are keys of the queues in `Budgets`. Not tracked by the garbage
 # collector, which would traverse 100,000 of them each time: they are in no reference cycle, because a
-# sub-account references its owner and not the reverse.
+# model account references its owner and not the reverse.
 class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """One account: the same object from its creation to its deletion, whatever changes.
 
@@ -58,7 +58,7 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     reserved_pico: int = 0
     window_start: int = 0
     budget_reset_at: int | None = None
-    left: LeftWindow | None = None
+    previous_window: PreviousWindow | None = None
     """The window before the current one. It becomes current again if the clock is set back."""
     last_used_at: int | None = None
     zone: tzinfo = UTC
@@ -104,7 +104,7 @@ class NamedAccount(Account):
 
 
 class ModelAccount(Account):
-    """The sub-account for the models that match a glob in another account's `model_max_budget`."""
+    """The model account for the models that match a glob in another account's `model_max_budget`."""
 
     owner: Account
     glob: str

@@ -196,7 +196,7 @@ class AccountChanges:
             if record.budget_duration != before.budget_duration:
                 account.budget_reset_at = end
             account.record = record
-            self._accounts.update_parts(account, before)
+            self._accounts.update_model_accounts(account, before)
         return account
 
 

@@ -1,5 +1,5 @@
-"""All accounts except those of keys: groups, end users, the gateway, and the sub-accounts for models with a
-budget of their own. In memory; `KeyRegistry` loads them and stores their spend."""
+"""All accounts except those of keys: groups, end users, the gateway, and model accounts, for the models of
+any account with a budget of their own. In memory; `KeyRegistry` loads them and stores their spend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Accounts:
         """None if no limits are set for the whole gateway."""
         self.groups: dict[str, NamedAccount] = {}
         self.users: dict[str, NamedAccount] = {}
-        self._parts: dict[AccountId, dict[str, ModelAccount]] = {}  # sub-accounts by owner and glob
+        self._model_accounts: dict[
+            AccountId, dict[str, ModelAccount]
+        ] = {}  # model accounts by owner and glob
 
     def of(self, key: KeyState | None, user: str | None) -> tuple[Account, ...]:
         """The accounts of a call, from the widest to the narrowest. `user` is its end user."""
@@ -33,7 +35,7 @@ class Accounts:
         return tuple(filter(None, found))
 
     def of_model(self, accounts: Iterable[Account], model: str | None) -> tuple[ModelAccount, ...]:
-        """The sub-accounts of these accounts whose glob matches this model."""
+        """The model accounts of these accounts whose glob matches this model."""
         found: list[ModelAccount] = []
         for account in accounts:
             # Most accounts have none.
@@ -47,16 +49,16 @@ class Accounts:
 
     def _model_account(self, owner: Account, glob: str) -> ModelAccount:
         record = owner.record
-        parts = self._parts.setdefault(owner.id, {})
-        found = parts.get(glob)
+        model_accounts = self._model_accounts.setdefault(owner.id, {})
+        found = model_accounts.get(glob)
         if found is None:
             limits = model_limits(record, glob)
             found = ModelAccount(record=limits, owner=owner, glob=glob, zone=owner.zone)
             # It gets the owner's current window, because it is created when a call first needs it, not when
             # the budget is set.
             found.window_start, found.budget_reset_at = owner.window
-            parts[glob] = found
-        # None for a removed glob: running calls may still have reservations in the sub-account.
+            model_accounts[glob] = found
+        # None for a removed glob: running calls may still have reservations in the model account.
         elif found.record.max_budget_pico != record.model_max_budget_pico.get(glob):
             found.record = model_limits(record, glob)
         if found.record.budget_duration != record.budget_duration:
@@ -64,11 +66,11 @@ class Accounts:
             _align_window(found, owner)
         return found
 
-    def update_parts(self, owner: Account, before: Limits) -> None:
-        """Updates the sub-accounts of an account whose record has changed, which running calls may be
+    def update_model_accounts(self, owner: Account, before: Limits) -> None:
+        """Updates the model accounts of an account whose record has changed, which running calls may be
         using."""
         for glob in {**before.model_max_budget_pico, **owner.record.model_max_budget_pico}:
-            if glob in self._parts.get(owner.id, {}):
+            if glob in self._model_accounts.get(owner.id, {}):
                 self._model_account(owner, glob)
 
     def add(self, account: NamedAccount) -> None:
@@ -88,20 +90,20 @@ class Accounts:
         return list(self._named(kind).values())
 
     def remove(self, kind: str, name: str) -> None:
-        """Removes a group or an end user with its sub-accounts, so that a new one of that name starts without
+        """Removes a group or an end user with its model accounts: a new one of that name starts without
         spend."""
         if account := self._named(kind).pop(name, None):
-            self.remove_parts(account)
+            self.remove_model_accounts(account)
 
-    def remove_parts(self, owner: Account) -> None:
-        """Removes the sub-accounts of a deleted account."""
+    def remove_model_accounts(self, owner: Account) -> None:
+        """Removes the model accounts of a deleted account."""
         # Each references its owner: a deleted key would stay in memory.
-        self._parts.pop(owner.id, None)
+        self._model_accounts.pop(owner.id, None)
 
     def restore(
         self, id_: AccountId, owner: Account, spend_pico: int, estimated_pico: int, window: Window
     ) -> None:
-        """Restores the stored spend of a sub-account, even if its glob no longer has a budget: it continues
+        """Restores the stored spend of a model account, even if its glob no longer has a budget: it continues
         with that spend if it gets one again."""
         account = self._model_account(owner, id_.model)
         account.spend_pico, account.estimated_pico = spend_pico, estimated_pico
@@ -115,24 +117,26 @@ class Accounts:
         yield from self.users.values()
 
     @property
-    def parts(self) -> Iterable[ModelAccount]:
-        """All sub-accounts, including those whose glob no longer has a budget."""
-        return chain.from_iterable(parts.values() for parts in self._parts.values())
+    def model_accounts(self) -> Iterable[ModelAccount]:
+        """All model accounts, including those whose glob no longer has a budget."""
+        return chain.from_iterable(
+            model_accounts.values() for model_accounts in self._model_accounts.values()
+        )
 
     def _named(self, kind: str) -> dict[str, NamedAccount]:
         return self.groups if kind == "group" else self.users
 
 
-def _align_window(part: ModelAccount, owner: Account) -> None:
-    """Makes the window of a sub-account end with that of its owner, as if its duration had been changed at
+def _align_window(model_account: ModelAccount, owner: Account) -> None:
+    """Makes the window of a model account end with that of its owner, as if its duration had been changed at
     the same time; the spend of a window that has ended no longer counts."""
-    if part.budget_reset_at is not None and part.budget_reset_at <= owner.window_start:
-        part.spend_pico = part.estimated_pico = 0
-        part.window_start = owner.window_start
-    part.budget_reset_at = owner.budget_reset_at
+    if model_account.budget_reset_at is not None and model_account.budget_reset_at <= owner.window_start:
+        model_account.spend_pico = model_account.estimated_pico = 0
+        model_account.window_start = owner.window_start
+    model_account.budget_reset_at = owner.budget_reset_at
 
 
 def model_limits(record: Limits, glob: str) -> Limits:
-    """The limits of the sub-account for this glob."""
+    """The limits of the model account for this glob."""
     budget = record.model_max_budget_pico.get(glob)
     return Limits(max_budget_pico=budget, budget_duration=record.budget_duration)

@@ -178,11 +178,11 @@ class KeyRegistry(KeyWriter):
     def _replace(self, state: KeyState, edited: KeyState) -> None:
         before = state.record
         super()._replace(state, edited)
-        self.accounts.update_parts(state, before)
+        self.accounts.update_model_accounts(state, before)
 
     def _remove(self, state: KeyState) -> None:
         super()._remove(state)
-        self.accounts.remove_parts(state)
+        self.accounts.remove_model_accounts(state)
 
     def accounts_of(self, charge: AccountCharge) -> Iterable[Account]:
         """The accounts in whose spend a call counts."""
@@ -250,7 +250,7 @@ class KeyRegistry(KeyWriter):
     async def window_starts(self, now: int) -> set[int]:
         """When the windows of all accounts that run at `now` began. Calls go on meanwhile."""
         starts: set[int] = set()
-        of_others = _rolled(self.accounts, now), _rolled(self.accounts.parts, now)
+        of_others = _rolled(self.accounts, now), _rolled(self.accounts.model_accounts, now)
         for number, account in enumerate(chain(self.states(now), *of_others), start=1):
             starts.add(account.window_start)
             if number % AT_ONCE == 0:

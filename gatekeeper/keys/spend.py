@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from gatekeeper.keys.account import Account, AccountId, LeftWindow
+from gatekeeper.keys.account import Account, AccountId, PreviousWindow
 from gatekeeper.keys.windows import Window, clamped_window, next_window
 
 
@@ -47,14 +47,16 @@ def current_spend(account: Account, now: int) -> tuple[int, int | None]:
     end, duration = account.budget_reset_at, account.record.budget_duration
     if end is None or duration is None:
         return account.spend_pico, end
-    left = account.left if account.left and account.left.contains(now) else None
+    previous_window = (
+        account.previous_window if account.previous_window and account.previous_window.contains(now) else None
+    )
     if now < end:
         clamped = clamped_window(end, duration, now, account.zone)
-        if clamped and left:
-            return account.spend_pico + left.spend_pico, left.window.end
+        if clamped and previous_window:
+            return account.spend_pico + previous_window.spend_pico, previous_window.window.end
         return account.spend_pico, clamped.end if clamped else end
-    if left:
-        return account.spend_pico, left.window.end
+    if previous_window:
+        return account.spend_pico, previous_window.window.end
     return 0, next_window(end, duration, now, account.zone).end
 
 
@@ -64,15 +66,15 @@ def roll_window(account: Account, now: int) -> None:
     if end is None or duration is None:
         return
     if clamped := clamped_window(end, duration, now, account.zone):
-        if account.left and account.left.contains(now):
+        if account.previous_window and account.previous_window.contains(now):
             # The clock was ahead, and is set right: what was spent before counts again, and what was spent
             # meanwhile goes on to.
-            clamped, spend_pico, estimated_pico = account.left
+            clamped, spend_pico, estimated_pico = account.previous_window
             account.spend_pico += spend_pico
             account.estimated_pico += estimated_pico
-            account.left = None
+            account.previous_window = None
         else:
-            account.left = LeftWindow(account.window)
+            account.previous_window = PreviousWindow(account.window)
         account.budget_reset_at = clamped.end
         # Never later: what was spent in this window stays in it.
         account.window_start = min(account.window_start, clamped.start)
@@ -83,11 +85,11 @@ def _advance(account: Account, now: int) -> None:
     end, duration = account.budget_reset_at, account.record.budget_duration
     if end is None or duration is None or now < end:
         return
-    if account.left and account.left.contains(now):
+    if account.previous_window and account.previous_window.contains(now):
         # The clock was behind, and is set right. The spend stayed all the time.
-        account.budget_reset_at, account.left = account.left.window.end, None
+        account.budget_reset_at, account.previous_window = account.previous_window.window.end, None
         return
-    account.left = LeftWindow(account.window, account.spend_pico, account.estimated_pico)
+    account.previous_window = PreviousWindow(account.window, account.spend_pico, account.estimated_pico)
     account.window_start, account.budget_reset_at = next_window(end, duration, now, account.zone)
     account.spend_pico = account.estimated_pico = 0
 

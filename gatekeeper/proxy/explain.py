@@ -25,7 +25,7 @@ async def explain(context: ProxyContext, key: KeyState, question: HypotheticalCa
     call = CallLifecycle(context, RequestHead.of(scope), HttpTransport(scope, _no_receive, _no_send))
     refusal, reserves = await _admit(call, key, question)
     accounts = call.accounts
-    parts = context.registry.accounts.of_model(accounts, call.row.model)
+    model_accounts = context.registry.accounts.of_model(accounts, call.row.model)
     return Explanation(
         action=call.route.action,
         model=call.row.model,
@@ -33,7 +33,7 @@ async def explain(context: ProxyContext, key: KeyState, question: HypotheticalCa
         waits=reserves is Shortfall.WAIT,
         reserves_pico=None if isinstance(reserves, Shortfall) else reserves,
         left=(
-            *budgets_left((*accounts, *parts), call.row.started_at),
+            *budgets_left((*accounts, *model_accounts), call.row.started_at),
             *rates_left(accounts, call.row.model, context.rates, context.monotonic_micros()),
         ),
     )

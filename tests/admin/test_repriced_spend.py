@@ -103,7 +103,7 @@ async def test_all_whose_budget_a_call_counted_against_follow(serve: Any) -> Non
 def spends(admin: Any) -> dict[str, int]:
     """What each account has spent, and each part of one."""
     registry = admin.gateway.registry
-    accounts = [*registry.states(time_ns() // 1000), *registry.accounts, *registry.accounts.parts]
+    accounts = [*registry.states(time_ns() // 1000), *registry.accounts, *registry.accounts.model_accounts]
     return {" ".join(filter(None, account.id[1:])): account.spend_pico for account in accounts}
 
 

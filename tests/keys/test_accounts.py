@@ -159,9 +159,9 @@ def test_with_its_key_a_part_is_removed_also_of_models_that_have_a_budget_no_mor
     all_of_them.restore(AccountId("key", "key_1", "gone*"), owner, 4, 1, Window(5, 6))
     all_of_them.of_model([owner], "gemini-3-pro")
     (kept,) = all_of_them.of_model([other], "gemini-3-pro")
-    assert len([*all_of_them.parts]) == 3
-    all_of_them.remove_parts(owner)
-    assert [*all_of_them.parts] == [kept]
+    assert len([*all_of_them.model_accounts]) == 3
+    all_of_them.remove_model_accounts(owner)
+    assert [*all_of_them.model_accounts] == [kept]
 
 
 def test_the_stored_spend_of_a_part_counts_also_once_it_has_a_budget_again() -> None:

@@ -435,7 +435,7 @@ async def test_what_was_never_charged_is_not_taken_back(path):
         assert await registry.adjust("run-1", [call._replace(cost_pico=-3, group="g")])
         spent = {
             account.id.kind + account.id.model: account.spend_pico
-            for account in [state, *registry.accounts, *registry.accounts.parts]
+            for account in [state, *registry.accounts, *registry.accounts.model_accounts]
         }
         assert spent == {"key": 7, "group": 0, "keygemini*": 0}
 
@@ -444,9 +444,9 @@ async def test_nothing_is_kept_of_a_deleted_key_but_its_secret(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", model_max_budget={"gemini*": 1})
         registry.settle(AccountCharge(state.record.token_id, 7, NOW + 1, model="gemini-2.5-pro"))
-        assert [part.spend_pico for part in registry.accounts.parts] == [7]
+        assert [part.spend_pico for part in registry.accounts.model_accounts] == [7]
         await registry.delete(["a"], now=NOW + 2, by=MASTER)
-        assert [*registry.accounts.parts] == []
+        assert [*registry.accounts.model_accounts] == []
 
 
 async def test_a_soft_budget_is_reached_anew_in_each_window(path):
