@@ -1,7 +1,8 @@
-"""Which Google keys, and which Google projects, are left out for a time, and for which calls.
+"""Cool-downs: Google keys or projects that are not used for a time, for all calls or some.
 
-A cool-down ends in steps: once its time is over one call tries, and each call that succeeds doubles how many
-may run at once, until `RAMP_UP_LIMIT` of them may; a quota that is still used up begins it again.
+A cool-down ends gradually (like a half-open circuit breaker): when its time is over, one call is tried, and
+each call that succeeds doubles the number that may run at once, up to `RAMP_UP_LIMIT`. If the quota is still
+exhausted, the cool-down starts again.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import NamedTuple
 from gatekeeper.google_key import GoogleKey
 
 RAMP_UP_LIMIT = 16
-"""Calls at once. A cool-down is over when so many may run."""
+"""Concurrent calls. A cool-down is over when this many may run."""
 CLOCK_TOLERANCE = 60_000_000
 """Microseconds by which the clock may be set back."""
-FORGET_AFTER_MICROS = 600_000_000  # microseconds after its end, in which nobody has tried
+FORGET_AFTER_MICROS = 600_000_000  # microseconds after its end without a call
 
 
 class KeyRequirement(NamedTuple):
-    """What a call needs of a key. `model`: the model that it asks for; `action`: that of a call that no
-    quota of models counts (None for any other); `project`: the only one that can answer it."""
+    """What a call requires of a Google key. `model` is the requested model. `action` is set only for a call
+    that does not count towards quotas of models. `project` is set if only that project has the resource."""
 
     model: str | None = None
     action: str | None = None
@@ -28,8 +29,8 @@ class KeyRequirement(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """What a cool-down holds for: a key (its label) or a whole project, and there a model, an action that no
-    model is asked for, or all calls of models (None)."""
+    """What a cool-down applies to: a key (by its label) or a whole project, and there a model, an action
+    without a model, or all calls to models (None)."""
 
     project: bool
     name: str
@@ -37,7 +38,8 @@ class Scope(NamedTuple):
 
 
 class CoolDown:
-    """From `since` to `until`: microseconds since 1970; `strikes`: how often in a row it has begun again."""
+    """From `since` to `until` (microseconds since 1970); `strikes` is how many times in a row it has started
+    again."""
 
     __slots__ = ("allowed", "cause", "running", "since", "strikes", "until")
 
@@ -50,7 +52,7 @@ class CoolDown:
         self.running = 0
 
     def admits(self, now: int) -> bool:
-        """Whether one more call may try."""
+        """Whether one more call may be made."""
         return not self.lasts(now) and self.running < self.allowed
 
     def lasts(self, now: int) -> bool:
@@ -63,13 +65,13 @@ CoolingDown = Sequence[tuple[Scope, CoolDown]]
 
 
 def of_key(key: GoogleKey, some: CoolingDown) -> CoolingDown:
-    """Those that hold for this key."""
+    """The cool-downs that apply to this key."""
     names = (key.label, key.project)
     return [each for each in some if each[0].name == names[each[0].project]]
 
 
 class CoolDowns:
-    """Those of one pool."""
+    """The cool-downs of one pool."""
 
     def __init__(self) -> None:
         self._all: dict[Scope, CoolDown] = {}
@@ -78,21 +80,21 @@ class CoolDowns:
         return len(self._all)
 
     def of_call(self, want: KeyRequirement) -> CoolingDown:
-        """What keeps some keys from such a call, or has only just ended."""
+        """The cool-downs that apply to such a call, including those that are ending."""
         if not self._all:
             return ()
-        # None is of all calls of models.
+        # None stands for all calls to models.
         of = (want.action,) if want.action is not None else (None, want.model)
         return [each for each in self._all.items() if each[0].of in of]
 
     def of_key(self, key: GoogleKey) -> CoolingDown:
-        """All of this key and its project."""
+        """The cool-downs of this key and its project."""
         return of_key(key, [*self._all.items()])
 
     def begin(self, scope: Scope, cool_down: CoolDown, now: int) -> bool:
-        """Begins one, or prolongs it; returns whether it was not known that it is needed."""
+        """Starts or extends a cool-down; returns whether this is news."""
         before = self._all.get(scope)
-        # Calls that had begun before it get the same answer after it: no news, and no strike.
+        # Calls that started before it get the same response after it: this is neither news nor a strike.
         if before is not None and before.lasts(now):
             before.until = max(before.until, cool_down.until)
             return False
@@ -100,12 +102,12 @@ class CoolDowns:
         return True
 
     def end(self, scope: Scope, cool_down: CoolDown) -> None:
-        """Ends one, unless another has begun meanwhile."""
+        """Ends a cool-down, unless another one has started meanwhile."""
         if self._all.get(scope) is cool_down:
             del self._all[scope]
 
     def forget(self, now: int) -> None:
-        """What is long over, and nobody has tried."""
+        """Removes cool-downs that ended long ago without a call."""
         for scope, cool_down in [*self._all.items()]:
             if now > cool_down.until + FORGET_AFTER_MICROS and not cool_down.running:
                 del self._all[scope]

@@ -1,5 +1,5 @@
-"""Whether a call would be admitted, why not, and what is left of the limits that it counts for: as values,
-and as the API returns them."""
+"""Explains whether a call would be admitted, why not, and how much is left of the limits that apply to it; as
+objects, and as JSON for the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatekeeper.times import iso
 
 
 class HypotheticalCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that nobody has made. `path` is that after `/gemini`, `address` the client's; empty: unknown."""
+    """A call to explain. `path` is that after `/gemini`; `address` is the client's, empty if unknown."""
 
     method: str
     path: str
@@ -30,7 +30,8 @@ class HypotheticalCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitLeft(NamedTuple):
-    """What is left of one limit: `whose` as a sentence begins; amounts are USD as text, or counts."""
+    """How much is left of one limit. `whose` is the beginning of a sentence; amounts are USD as strings, or
+    counts."""
 
     whose: str
     limit: str
@@ -41,8 +42,8 @@ class LimitLeft(NamedTuple):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. `waits`: what is left of a budget is held by other calls, and it would wait for them.
-    `reserves_pico` is what the call would reserve of budgets; None without any, if it waits or is refused."""
+    """`waits`: the call would wait for a budget that other calls have reserved. `reserves_pico` is what it
+    would reserve in budgets; None without a budget, or if it would wait or be refused."""
 
     action: str | None
     model: str | None
@@ -53,7 +54,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def budgets_left(accounts: Iterable[Account], now: int) -> tuple[LimitLeft, ...]:
-    """What is left of each budget of these accounts."""
+    """How much is left of each budget of these accounts."""
     return tuple(
         _left_of_budget(account, name, budget, now)
         for account in accounts
@@ -69,7 +70,7 @@ def _left_of_budget(account: Account, name: str, budget: int, now: int) -> Limit
     spend, reset_at = current_spend(account, now)
     used = spend + account.reserved_pico
     return LimitLeft(
-        account.title.removesuffix(","),  # which a sentence has there
+        account.title.removesuffix(","),  # the comma is for sentences
         name,
         usd(budget),
         usd(used),
@@ -81,8 +82,8 @@ def _left_of_budget(account: Account, name: str, budget: int, now: int) -> Limit
 def rates_left(
     accounts: Sequence[Account], model: str | None, rates: Rates, now: int
 ) -> tuple[LimitLeft, ...]:
-    """What is left of each rate of these accounts, and of those that they have for this model. `now` is by
-    the clock of rates."""
+    """How much is left of each rate limit of these accounts, including those for this model. `now` is a time
+    of the clock of rates."""
     models = [] if model is None else [model]
     applied = limits_of_accounts(accounts, counts_tokens=True)
     applied += limits_of_models(accounts, models, counts_tokens=True)

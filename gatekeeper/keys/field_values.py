@@ -1,4 +1,5 @@
-"""Parsers of the values of fields: the value in the record's type; ValueError if it is not allowed."""
+"""Parsers of field values: they return the value in the record's type, and raise ValueError if it is not
+allowed."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from gatekeeper.keys.policies import SERVICE_TIERS
 from gatekeeper.money import PICO, pico
 from gatekeeper.times import parse_duration
 
-ALIAS_LENGTH = 200  # characters, of the names of groups and end users, too
-TAGS, TAG_LENGTH = 64, 128  # as many as a row keeps
+ALIAS_LENGTH = 200  # characters; also of the names of groups and end users
+TAGS, TAG_LENGTH = 64, 128  # the limits of a ledger row
 GLOBS, GLOB_LENGTH = 1000, 500
 METADATA_LENGTH = 16_384  # bytes of JSON
 MAX_DOLLARS = 10**12
 MAX_NETWORKS = 256
 
-# What ids and secrets look like: no alias may.
+# The formats of ids and secrets, which an alias must not have.
 RESERVED_ALIAS = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")
 SECRET = re.compile(r"[!-~]{16,}")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -35,7 +36,7 @@ def text(value: object) -> str:
 
 
 def name(value: object) -> str:
-    """Of a group or an end user."""
+    """The name of a group or an end user."""
     name = text(value)
     if len(name) > ALIAS_LENGTH:
         raise ValueError
@@ -71,7 +72,7 @@ def routes(value: object) -> tuple[str, ...]:
 
 
 def count(value: object) -> int:
-    # True is an int to Python.
+    # True is an int in Python.
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
         raise ValueError
     return value
@@ -105,7 +106,7 @@ def _by_model(value: object, parse: Callable[[object], int]) -> dict[str, int]:
     texts(list(given), GLOBS, GLOB_LENGTH)
     found = {google_name(text(glob)): parse(number) for glob, number in given.items()}
     check_model_globs(tuple(found))
-    # `gemini/x` and `x` are one model, of which one number would be ignored.
+    # `gemini/x` and `x` are the same model, and one of the numbers would be ignored.
     if len(found) != len(given):
         raise ValueError
     return found
@@ -149,15 +150,15 @@ def secret(value: object) -> str:
 
 
 def max_searches(value: object) -> int | None:
-    """None: any number."""
-    # Flags are ints to Python, as they are meant here: false is 0, and true is told apart below.
+    """The highest number of searches; None for any number."""
+    # Booleans are ints in Python: false counts as 0, true is handled below.
     if not isinstance(value, int) or not 0 <= value < 2**31:
         raise ValueError
     return None if value is True else int(value)
 
 
 def only_unstored(value: object) -> bool:
-    """The value is that of `store`: whether Google may keep prompts."""
+    """Parses `store`: whether Google may store prompts."""
     if not isinstance(value, bool):
         raise ValueError  # noqa: TRY004  (parsers raise ValueError only)
     return not value
@@ -171,7 +172,8 @@ def service_tiers(value: object) -> tuple[str, ...]:
 
 
 def networks(value: object) -> tuple[str, ...]:
-    """In canonical form. What a client's address never is, is refused: with a zone, or IPv4 within IPv6."""
+    """Networks in canonical form. Formats that a client's address never has are refused: with a zone, or
+    IPv4-mapped IPv6."""
     found = dict.fromkeys(ip_network(text.strip()) for text in _texts_of_limit(value))
     if len(found) > MAX_NETWORKS or any(
         isinstance(network, IPv6Network)
@@ -183,7 +185,8 @@ def networks(value: object) -> tuple[str, ...]:
 
 
 def _texts_of_limit(value: object) -> list[str]:
-    """A list that is not empty: none at all would be a limit to nothing, or none."""
+    """A list that must not be empty, because it could mean either that nothing is allowed or that there is no
+    limit."""
     if not isinstance(value, list) or not value:
         raise ValueError
     texts = cast("list[object]", value)

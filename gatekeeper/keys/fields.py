@@ -1,9 +1,9 @@
-"""The bodies of `/key/generate` and `/key/update`: which fields exist and which values each of them takes.
+"""The bodies of `/key/generate` and `/key/update`: which fields exist, and which values each of them accepts.
 
-`FIELDS` defines everything: the name in the API, the attribute of the record that it sets, how its value is
-parsed, and in words what is allowed. `null` resets a field to its default, and nothing else does: an empty
-text is refused everywhere, and so is an empty list that would remove a key's limit. For a new key an empty
-list is no limit, because LiteLLM's clients send it for "all".
+`FIELDS` defines everything: the name in the API, the attribute of the record that it sets, the parser of its
+value, and a description of what is allowed. Only `null` resets a field to its default: an empty string is
+always refused, and so is an empty list in an update, which would remove a limit. For a new key an empty list
+means no limit, because LiteLLM's clients send it for "all".
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from gatekeeper.keys.virtual_key import KeyRecord, Role
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.suggestions import did_you_mean
 
-NAME_LENGTH = 60  # characters of an unknown field's name that are repeated
+NAME_LENGTH = 60  # characters of an unknown field's name that a message repeats
 LISTED_LIMITS = ("models", "allowed_routes", "model_max_budget", "model_rpm_limit", "model_tpm_limit")
 
 
 class FieldError(ValueError):
-    """A value that its field does not allow. `value` is None if the error must not repeat it."""
+    """An invalid value of a field. `value` is None if the error must not repeat it."""
 
     def __init__(self, field: str, value: object, allowed: str, problem: str | None = None) -> None:
         super().__init__(f"{problem or f'`{field}` cannot be {_excerpt(value)}'}: {allowed}")
@@ -37,16 +37,16 @@ class FieldError(ValueError):
 
 
 class KeyFields(msgspec.Struct, frozen=True):
-    """The changes in a body, by attribute of `KeyRecord`, only those that were given. `secret` is the one
-    that the caller has chosen for a new key; an update has none."""
+    """The fields in a body that were given, as values by attribute of `KeyRecord`. `secret` is one that the
+    caller has chosen for a new key; an update has none."""
 
     changes: dict[str, object] = {}
     secret: str | None = None
 
 
 class Field(NamedTuple):
-    """One row of the table. `parse` raises ValueError for a value that is not allowed; `resolve_time`
-    converts a value that is relative to now into a time."""
+    """One field. `parse` raises ValueError for a value that is not allowed; `resolve_time` converts a value
+    that is relative to now into a time."""
 
     attribute: str
     parse: Callable[[object], object]
@@ -55,7 +55,7 @@ class Field(NamedTuple):
 
 
 class FieldTable(NamedTuple):
-    """The fields that `what` has, and the defaults of their attributes."""
+    """The fields of `what` (for messages), and the defaults of their attributes."""
 
     what: str
     fields: Mapping[str, Field]
@@ -65,8 +65,8 @@ class FieldTable(NamedTuple):
 def parse_fields(
     document: object, *, now: int, update: bool = False, table: FieldTable | None = None
 ) -> KeyFields:
-    """The fields of a decoded JSON body, those of a key unless another table is given. For an `update` the
-    name of the key has been removed from the body.
+    """Parses a decoded JSON body; as that of a key unless another table is given. In an `update` the name of
+    the key has already been removed from the body.
 
     Raises FieldError for the first field that is unknown or has a value that is not allowed.
     """
@@ -78,12 +78,12 @@ def parse_fields(
     changes = {
         _field(name, table).attribute: _value(name, value, now, table) for name, value in given.items()
     }
-    # A list that a script's variable left empty would remove the limit. Of a new key it sets none, because
-    # LiteLLM's clients send it for "all".
+    # An empty list, for example from an unset variable in a script, would remove the limit. For a new key it
+    # means no limit, because LiteLLM's clients send it for "all".
     if update and (widened := next((name for name in LISTED_LIMITS if given.get(name) in ([], {})), None)):
         raise FieldError(widened, given[widened], "name what the key may use, or give null for no limit")
     secret = cast("str | None", changes.pop("secret", None))
-    # An alias is shown everywhere, so it cannot be the secret.
+    # An alias is shown everywhere, so it must not be the secret.
     if secret and secret == changes.get("key_alias"):
         raise FieldError(
             "key_alias", None, "choose another", "The alias is not secret, so it cannot be the key"
@@ -110,7 +110,7 @@ def _value(name: str, value: object, now: int, table: FieldTable) -> object:
     try:
         parsed = parse(value)
     except ValueError:
-        # Errors are shown and logged, so they never repeat what is or may be a secret.
+        # Errors are shown and logged, so they never repeat what may be a secret.
         if attribute in ("secret", "secret_hash"):
             raise FieldError(name, None, allowed, f"This `{name}` cannot be a secret") from None
         if isinstance(value, str) and values.RESERVED_ALIAS.fullmatch(value):
@@ -215,7 +215,7 @@ def _defaults(record: type[msgspec.Struct]) -> dict[str, object]:
 KEY_TABLE = FieldTable("a key", FIELDS, _defaults(KeyRecord))
 
 KEYS_ONLY = ("share",)
-"""Limits that only a key has."""
+"""Fields that only a key has."""
 GROUP_FIELDS = {
     name: field
     for name, field in FIELDS.items()

@@ -1,5 +1,5 @@
-"""Globs of models, actions and paths: what they match, and which are refused where they are given for a key:
-whoever gave one that can match nothing meant something else."""
+"""Globs for models, actions and paths: matching, and the validation of the globs in a key's fields. A glob
+that cannot match anything is refused, because it must be a mistake."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from functools import lru_cache
 from gatekeeper.keys.litellm_fields import MODEL_GROUPS, ROUTE_GROUPS
 
 MODEL_COLLECTIONS = ("models", "tunedModels")
-# Google's ids of models are lower-case, and `:` begins the method. What other globs and patterns know
-# (`!gemini-2.5-pro`, `gemini-[23]*`, `(pro|flash)`) is no more than itself here.
+# Google's model ids are lower-case, and `:` begins the method. Syntax of other globs and patterns
+# (`!gemini-2.5-pro`, `gemini-[23]*`, `(pro|flash)`) has no special meaning here.
 NOT_IN_MODELS = re.compile(r"[^a-z0-9._@/*?-]")
 NOT_IN_ROUTES = re.compile(r"[\s!^|(){}\[\]\\,]")
-# With which every path behind /gemini begins.
+# The first segment of every path after /gemini.
 FIRST_SEGMENT = re.compile(r"v[0-9][a-z0-9]*|upload|download|resumable|ws")
 
 
 def matches(glob: str, text: str) -> bool:
-    """Whether the whole text matches the glob: `*` is any run of characters, `/` included, `?` any one; every
-    other character is itself, case-sensitive. The time is linear in the text for each `*`."""
+    """Whether the whole text matches the glob, case-sensitively: `*` matches any characters including `/`,
+    `?` any single one. The time is linear in the text for each `*`."""
     return _compiled(glob).match(text) is not None
 
 
 def matches_model(glob: str, model: str) -> bool:
-    """As `matches`; neither needs the prefix `models/`."""
+    """As `matches`, ignoring the prefix `models/` in both."""
     return matches(glob.removeprefix("models/"), model.removeprefix("models/"))
 
 
 @lru_cache(maxsize=4096)
 def _compiled(glob: str) -> re.Pattern[str]:
-    # fnmatch makes patterns that do not backtrack; its character sets are not part of our globs.
+    # fnmatch generates patterns without backtracking; its character sets are disabled.
     return re.compile(fnmatch.translate(glob.replace("[", "[[]")))
 
 
 def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
-    """The globs. Raises ValueError for one that no model's id matches."""
+    """Returns the globs. Raises ValueError if one cannot match any model id."""
     for glob in globs:
         collection, slash, _ = glob.partition("/")
         is_foreign = slash and not has_wildcard(collection) and collection not in MODEL_COLLECTIONS
@@ -48,7 +48,7 @@ def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def check_route_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
-    """The globs. Raises ValueError for one that neither an action nor a path matches."""
+    """Returns the globs. Raises ValueError if one cannot match any action or path."""
     for glob in globs:
         if _is_foreign_path(glob) or glob in ROUTE_GROUPS or NOT_IN_ROUTES.search(glob):
             raise ValueError

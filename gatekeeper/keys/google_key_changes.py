@@ -1,6 +1,6 @@
-"""Changes of the Google keys while the gateway runs. Those that are added here are stored, with their secret,
-in the keys' SQLite file, which only its owner may read: in plain text, because they are sent to Google.
-Changes of a key from the settings last until the next start, when the settings apply again."""
+"""Changes of the Google keys while the gateway runs. Added keys are stored with their secret in the keys'
+SQLite file, which only its owner may read; in plain text, because the secret is sent to Google. Changes of a
+key from the settings last until the next start."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class SqliteGoogleKeyStore:
         record = msgspec.json.encode(asdict(stored.key)).decode()
         with self._file.write_transaction() as db:
             db.execute(
-                # Not INSERT OR REPLACE, which would give the row a new rowid, and so the key another place in
-                # the pool.
+                # Not INSERT OR REPLACE, which would give the row a new rowid and so change the order of the
+                # pool.
                 "INSERT INTO google_keys (label, record, draining) VALUES (?, ?, ?) "
                 "ON CONFLICT (label) DO UPDATE SET record = excluded.record, draining = excluded.draining",
                 (stored.key.label, record, int(stored.draining)),
@@ -56,13 +56,13 @@ class SqliteGoogleKeyStore:
             insert_change(db, change)
 
     def note(self, change: Change) -> None:
-        """A change of a key that is not stored."""
+        """Logs a change of a key from the settings, which is not stored."""
         with self._file.write_transaction() as db:
             insert_change(db, change)
 
 
 class GoogleKeyConflict(Exception):
-    """A change that cannot be made as things are. `field` is what it is about."""
+    """A change that conflicts with the current state. `field` is the field that causes it."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(why)
@@ -75,7 +75,7 @@ class GoogleKeyNotFound(LookupError):
 
 
 class GoogleKeyChanges:
-    """The changes of one gateway's pool, one at a time; `by` is who makes one, `now` when. Methods raise
+    """Changes the pool of one gateway, one change at a time; `by` is who makes it at `now`. Methods raise
     GoogleKeyNotFound, GoogleKeyConflict and StoreFailed."""
 
     def __init__(self, pool: GoogleKeys, store: SqliteGoogleKeyStore) -> None:
@@ -86,8 +86,8 @@ class GoogleKeyChanges:
         self.on_change: Callable[[], None] = lambda: None
 
     async def load(self) -> list[str]:
-        """Adds the stored keys to the pool; returns the labels of those that are not, because the settings
-        have another key of that label or with that secret."""
+        """Adds the stored keys to the pool; returns the labels of those that were not added, because a key in
+        the settings has the same label or secret."""
         passed: list[str] = []
         for key, draining in await trio.to_thread.run_sync(self._store.all):
             if self.pool.find(key.label) or key.secret in self.pool.secrets:
@@ -98,7 +98,7 @@ class GoogleKeyChanges:
         return passed
 
     def is_stored(self, label: str) -> bool:
-        """Whether it was added here; otherwise the settings name it."""
+        """Whether the key was added here; otherwise it is in the settings."""
         return label in self._stored
 
     async def add(self, key: GoogleKey, *, now: int, by: Actor) -> None:
@@ -108,14 +108,15 @@ class GoogleKeyChanges:
             if any(pooled.key.secret == key.secret for pooled in self.pool):
                 raise GoogleKeyConflict("key", "another label has this Google key")
             change = Change.of("google_key.add", now, by, without_secret(key), target=key.label)
-            # Before the pool has it: of what is made with it the next start must know the project.
+            # Before it is in the pool: the next start must know the project of resources that are created
+            # with it.
             await trio.to_thread.run_sync(self._store.put, StoredGoogleKey(key), change)
             self._stored.add(key.label)
             self.pool.add(key)
             self.on_change()
 
     async def drain(self, label: str, *, now: int, by: Actor) -> None:
-        """No new calls are made with it, but those that only its project can answer."""
+        """Drains a key: it gets no new calls, except those that only its project can serve."""
         async with self._lock:
             self._require_another(label, "drain")
             await self._set_draining(label, "drain", now, by, draining=True)
@@ -123,7 +124,7 @@ class GoogleKeyChanges:
                 pooled.draining = True
 
     async def resume(self, label: str, *, now: int, by: Actor) -> None:
-        """It takes calls again, whatever Google has said of it."""
+        """Resumes a key: it gets calls again, and earlier errors from Google are forgotten."""
         async with self._lock:
             await self._set_draining(label, "resume", now, by, draining=False)
             self.pool.resume(label)
@@ -140,7 +141,7 @@ class GoogleKeyChanges:
                 self._stored.discard(label)
             else:
                 await trio.to_thread.run_sync(self._store.note, change)
-            # Last: where the store fails it is still used, as it would be after the next start.
+            # Last: if the store fails, the key is still used, as it would be after the next start.
             self.pool.remove(label)
 
     async def _set_draining(self, label: str, action: str, now: int, by: Actor, *, draining: bool) -> None:

@@ -1,4 +1,5 @@
-"""The state of a Google key: how busy it is, whether Google refuses it, and what people are told of it."""
+"""The state of a Google key: its load, whether Google rejects it, and its health as shown to
+administrators."""
 
 from __future__ import annotations
 
@@ -14,15 +15,15 @@ MINUTE = 60_000_000  # microseconds
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Google refuses the key: why, and since when (microseconds since 1970)."""
+    """Google rejects the key: why, and since when (microseconds since 1970)."""
 
     why: str
     since: int
 
 
 class LastMinute:
-    """About how much of something there was in the last minute: this minute's, and of the one before the
-    part that is not over yet."""
+    """An approximate sum over the last minute: that of the current minute, plus that of the previous one
+    weighted by its overlap."""
 
     __slots__ = ("_before", "_current", "_minute")
 
@@ -45,8 +46,8 @@ class LastMinute:
 
 
 class PooledKey:
-    """A Google key and its state. `in_flight` calls run with it; one that is `draining` gets no new ones but
-    those that only its project can answer; `last_used` orders keys by their last call."""
+    """A Google key and its state. `in_flight` is the number of running calls. A `draining` key gets no new
+    calls, except those that only its project can serve. `last_used` orders keys by their last call."""
 
     __slots__ = ("draining", "in_flight", "key", "last_used", "refused", "requests", "tokens")
 
@@ -60,25 +61,25 @@ class PooledKey:
         self.tokens = LastMinute()
 
     def is_full(self, now: int) -> bool:
-        """Whether it has had as much of the last minute as was set."""
+        """Whether it has used up its rate limit of the last minute."""
         rpm, tpm = self.key.rpm, self.key.tpm
-        # The call itself is one more request; how many tokens it has Google counts only when it is over.
+        # The call itself is one more request; its tokens are only known when it has ended.
         return (rpm is not None and self.requests.sum(now) + 1 > rpm) or (
             tpm is not None and self.tokens.sum(now) >= tpm
         )
 
     def load(self, now: int, *, counted: bool) -> tuple[float, float, int]:
-        """How busy it is for its weight: the least is the next. `counted`: the calls of the last minute
-        matter, too."""
+        """Its load relative to its weight: the key with the lowest is used next. `counted`: include the calls
+        of the last minute."""
         weight = self.key.weight
-        # With the call itself, or weights would not count while there was none: 0 by any weight is 0.
+        # Includes the call itself, or weights would have no effect without calls: 0 by any weight is 0.
         recent = self.requests.sum(now) + 1 if counted else 0
         return self.in_flight / weight, recent / weight, self.last_used
 
 
 class KeyHealth(msgspec.Struct, frozen=True):
-    """What people are told of a Google key; no secret. `state` is `ok`, `full` (of requests or tokens of this
-    minute), `returning`, `cooling`, `refused` or `draining`."""
+    """The health of a Google key for administrators, without its secret. `state` is `ok`, `full` (its rate
+    limit of this minute is used up), `returning`, `cooling`, `refused` or `draining`."""
 
     label: str
     project: str
@@ -94,12 +95,12 @@ class KeyHealth(msgspec.Struct, frozen=True):
 
 
 def health(pooled: PooledKey, cool_downs: CoolingDown, now: int) -> KeyHealth:
-    """`cool_downs` are those that hold for it."""
+    """The health of a key; `cool_downs` are those that apply to it."""
     key = pooled.key
     state = "full" if pooled.is_full(now) else "ok"
     if cool_downs:
         state = "cooling" if any(each.lasts(now) for _, each in cool_downs) else "returning"
-    # What follows hides what is above: however busy a key is, none that drains or is refused gets calls.
+    # Later states take precedence: a key that is draining or refused gets no calls, whatever its load.
     if pooled.draining:
         state = "draining"
     told = list(_told(cool_downs, now))

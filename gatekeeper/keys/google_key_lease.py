@@ -1,4 +1,4 @@
-"""A Google key that a call is made with, and what Google's answer says about the next calls."""
+"""The lease of a Google key for a call, and what Google's response means for the next calls."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from gatekeeper.gemini.quota_errors import ExhaustedQuota
 from gatekeeper.keys.cool_downs import RAMP_UP_LIMIT, CoolDown, CoolDowns, CoolingDown, KeyRequirement, Scope
 from gatekeeper.keys.google_key_health import PooledKey, Refused
 
-TIMEOUT_WAIT = 30_000_000  # microseconds; twice as long each time that it happens again
+TIMEOUT_WAIT = 30_000_000  # microseconds; doubled each time in a row
 MAX_TIMEOUT_WAIT = 600_000_000
 TIMEOUT_CAUSE = "no response in time"
 
 
 class Lease:
-    """A key for one request of a call. `finish` it, once, whatever has become of it."""
+    """A key for one request of a call. Call `finish` in any case."""
 
     __slots__ = ("_cool_downs", "_tried", "key", "pooled", "want")
 
@@ -32,11 +32,11 @@ class Lease:
 
     @property
     def is_watched(self) -> bool:
-        """Whether it matters that Google accepts the key."""
+        """Whether it matters for the pool that Google accepts the key."""
         return bool(self._tried) or (self.pooled is not None and self.pooled.refused is not None)
 
     def finish(self, now: int, input_tokens: int = 0) -> None:
-        """The request is over; a second time changes nothing."""
+        """The request has ended. Idempotent."""
         if (pooled := self.pooled) is None:
             return
         self.pooled = None
@@ -47,32 +47,32 @@ class Lease:
             cool_down.running -= 1
 
     def succeeded(self, now: int) -> None:
-        """Google has accepted the key, and begun a proper response."""
+        """Google has accepted the key and started a successful response."""
         if self.pooled is not None and self.pooled.refused is not None:
             self.pooled.refused = None
         for scope, cool_down in self._tried:
-            # A call that was made in spite of it has succeeded: there is nothing more to wait for.
+            # A call that was made despite the cool-down has succeeded: no need to wait any longer.
             cool_down.until = min(cool_down.until, now)
             cool_down.allowed *= 2
             if cool_down.allowed > RAMP_UP_LIMIT:
                 self._cool_downs.end(scope, cool_down)
 
     def note_exhausted(self, quotas: Iterable[ExhaustedQuota], now: int) -> list[ExhaustedQuota]:
-        """Google has answered that quotas are used up; returns those that were not known to be."""
+        """Records that Google reported exhausted quotas; returns those that are news."""
         return [quota for quota in quotas if self._cool_down(quota, now)]
 
     def timed_out(self, now: int) -> None:
-        """Google has sent nothing in time: the next calls are made with other keys."""
+        """Google did not respond in time: the next calls are made with other keys."""
         of = self.want.model if self.want.action is None else self.want.action
         scope = Scope(project=False, name=self.key.label, of=of)
-        # Only of a call that tried after the one before: those that had begun earlier tell nothing new.
+        # A strike only if the call started after the previous cool-down: earlier calls are no news.
         strikes = max((each.strikes + 1 for tried, each in self._tried if tried == scope), default=0)
-        # The shift is bounded, or the number would grow with every strike.
+        # The shift is limited, or the number would grow with every strike.
         wait = min(TIMEOUT_WAIT << min(strikes, 10), MAX_TIMEOUT_WAIT)
         self._cool_downs.begin(scope, CoolDown(TIMEOUT_CAUSE, now, now + wait, strikes), now)
 
     def note_refusal(self, why: str, now: int) -> bool:
-        """Google has refused the key itself; returns whether that is new."""
+        """Records that Google rejected the key itself; returns whether that is news."""
         pooled = self.pooled
         if pooled is None or pooled.refused is not None:
             return False
@@ -82,9 +82,9 @@ class Lease:
     def _cool_down(self, quota: ExhaustedQuota, now: int) -> bool:
         key, action = self.key, self.want.action
         name = key.project if quota.whole_project else key.label
-        # A quota of the storage of files, say, is none of the models'.
+        # A quota of file storage, for example, does not apply to models.
         of: tuple[str | None, ...] = quota.models or (action,)
         scopes = [Scope(quota.whole_project, name, each) for each in of]
         begin = self._cool_downs.begin
-        # Not `any`, which would leave out all after the first: each of them is to begin.
+        # Not `any`, which would stop at the first: every cool-down must start.
         return sum(begin(scope, CoolDown(quota.cause, now, quota.until), now) for scope in scopes) > 0

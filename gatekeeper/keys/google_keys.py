@@ -1,9 +1,9 @@
-"""The pool of the gateway's own Google keys: which of them a call is made with, and what its response says
-about the next ones. No I/O; times are given, in microseconds since 1970.
+"""The pool of the gateway's own Google keys: which of them is used for a call. No I/O; times are parameters,
+in microseconds since 1970.
 
-A call gets the healthy key that is the least busy for its weight. No call is refused here because of an
-earlier answer: if no key is healthy, the one whose cool-down ends first is used, and the client gets Google's
-answer. So a single key is always used.
+A call gets the healthy key with the lowest load relative to its weight. No call is refused here because of an
+earlier response: if no key is healthy, the one whose cool-down ends first is used, and the client gets
+Google's response. So a single key is always used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class GoogleKeys:
     def __init__(self, keys: Iterable[GoogleKey]) -> None:
         self._keys: dict[str, PooledKey] = {}
         self._cool_downs = CoolDowns()
-        # Of removed keys, too: rows and resources name their labels, and their secrets go on being masked.
+        # Including removed keys: rows and resources reference their labels, and their secrets are still
+        # masked.
         self._projects: dict[str, str] = {}
         self._secrets: dict[str, None] = {}
         self._only: PooledKey | None = None
@@ -46,14 +47,14 @@ class GoogleKeys:
         return self._keys.get(label or "")
 
     def project_of(self, label: str | None) -> str:
-        """The project of a key, also of one that was removed; a label that is not known is its own."""
+        """The project of a key, also of a removed one. An unknown label is its own project."""
         return self._projects.get(label or "", label or "")
 
     def labels_of(self, project: str) -> Iterable[str]:
         return [label for label, pooled in self._keys.items() if pooled.key.project == project]
 
     def secret_of(self, label: str | None) -> str | None:
-        """The secret of the key with this label; of another one of its project, if it was removed."""
+        """The secret of the key with this label, or of another key of its project, if it was removed."""
         pooled = self.find(label)
         if pooled is None and label in self._projects:
             pooled = next((each for each in self if each.key.project == self._projects[label]), None)
@@ -61,7 +62,7 @@ class GoogleKeys:
 
     @property
     def secrets(self) -> Collection[str]:
-        """Of all keys that there have been."""
+        """The secrets of all keys, including removed ones."""
         return self._secrets.keys()
 
     def add(self, key: GoogleKey, *, draining: bool = False) -> None:
@@ -72,12 +73,12 @@ class GoogleKeys:
         self._changed()
 
     def remove(self, label: str) -> None:
-        """No more calls are made with it; those that run go on."""
+        """Removes a key: it gets no more calls; running ones continue."""
         del self._keys[label]
         self._changed()
 
     def resume(self, label: str) -> None:
-        """Ends its draining, and forgets what Google has said about it and its project."""
+        """Ends its draining, and forgets earlier errors from Google for it and its project."""
         pooled = self._keys[label]
         pooled.draining, pooled.refused = False, None
         for scope, cool_down in self._cool_downs.of_key(pooled.key):
@@ -93,9 +94,9 @@ class GoogleKeys:
     # The choice
 
     def choose(self, want: KeyRequirement, now: int, label: str | None = None) -> Lease | None:
-        """The key for a call: the one with this label if it is still here, else the best one. None if none is
-        for its model."""
-        # By far the usual case, and on the path of each call: one key, of which Google has refused nothing.
+        """The key for a call: the one with this label if it still exists, else the best one. None if no key
+        serves its model."""
+        # Fast path of nearly all calls: a single key without cool-downs.
         if (only := self._only) is not None and not self._cool_downs:
             return self._lease(only, want, now)
         self._cool_downs.forget(now)
@@ -116,12 +117,12 @@ class GoogleKeys:
     def _serving(self, want: KeyRequirement) -> list[PooledKey]:
         serving = [pooled for pooled in self if serves(pooled, want)]
         if want.project is not None:
-            # Without one of its project, Google says that there is no such resource.
+            # Without a key of its project, Google responds that the resource does not exist.
             return [pooled for pooled in serving if pooled.key.project == want.project] or serving
         return [pooled for pooled in serving if not pooled.draining]
 
     def choose_another(self, want: KeyRequirement, now: int, tried: Collection[str]) -> Lease | None:
-        """A healthy key for a request that could not be made with those that were `tried`."""
+        """A healthy key for retrying a request that has failed with the `tried` ones."""
         some = self._cool_downs.of_call(want)
         healthy = (
             pooled
@@ -151,12 +152,12 @@ class GoogleKeys:
     # Their health
 
     def health(self, now: int) -> list[KeyHealth]:
-        """The state of each key, for people."""
+        """The health of each key, for administrators."""
         self._cool_downs.forget(now)
         return [health(pooled, self._cool_downs.of_key(pooled.key), now) for pooled in self]
 
     def all_out(self, now: int) -> bool:
-        """Whether no key is known to work for calls of any model."""
+        """Whether no key is healthy for calls to any model."""
         some = self._cool_downs.of_call(KeyRequirement())
         return all(
             pooled.refused is not None
@@ -169,8 +170,8 @@ class GoogleKeys:
 def _rank(
     pooled: PooledKey, want: KeyRequirement, some: CoolingDown, now: int
 ) -> tuple[bool, int, bool, bool, bool, float, float, int]:
-    """The least is the best: one that is not refused, not cooling down (else the one that is back first), not
-    draining, for all models where the model is not known yet, not full, and the least busy."""
+    """A sort key; the lowest is the best: not refused, not cooling down (else the one that is back first),
+    not draining, serving all models if the model is not known yet, not full, and with the lowest load."""
     blocking = [each.until for _, each in of_key(pooled.key, some) if not each.admits(now)]
     counted = want.action is None
     return (
@@ -184,6 +185,6 @@ def _rank(
 
 
 def serves(pooled: PooledKey, want: KeyRequirement) -> bool:
-    """Whether the key is for such a call."""
+    """Whether the key may be used for such a call."""
     models = pooled.key.models
     return not models or want.model is None or any(matches(glob, want.model) for glob in models)
