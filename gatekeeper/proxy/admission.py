@@ -1,7 +1,7 @@
-"""The steps of a call's admission that are the proxy's own: what nobody may ask for, and what its body names.
-
-The rules of keys and of their limits are in `keys.admission`. A body may refer only to what its key may see:
-that is checked before the last byte of it goes upstream.
+"""The admission checks that need the proxy: those of every request, whatever its key, and those of a
+request's body. The rules of keys and their limits are in `keys.admission`. A body may refer only to resources
+that its key may see: that is checked before its last byte goes upstream. A function that checks raises
+Refused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ UNCHECKED_BODY = Refusal(
 
 
 def request_refusal(call: ProxyCall) -> Refusal | None:
-    """Why a request is refused, whosever key it has."""
+    """The refusal of a request that no key may send; None if there is none."""
     context, head, route = call.context, call.head, call.route
     if unavailable := context.unavailable_refusal():
         return unavailable
@@ -56,8 +56,8 @@ def request_refusal(call: ProxyCall) -> Refusal | None:
 
 
 def override_refusal(call: ProxyCall) -> Refusal | None:
-    """The refusal of a key's request that Google might take for one of another method: a list would not be
-    filtered. (On a route with a cost it is refused to all.)"""
+    """The refusal of a key's request with a method override: Google might run another method, and a list
+    would not be filtered. (On a billable route it is refused for the master key, too.)"""
     if call.key is None or call.route.billable:
         return None
     risks = (query_risk(call.credential.query), header_risk(call.fields.keys(), b""))
@@ -70,8 +70,8 @@ def override_refusal(call: ProxyCall) -> Refusal | None:
 
 
 def check_body(call: ProxyCall) -> None:
-    """The second step of admission, by what the body names, once all of it was received and before its last
-    byte goes upstream. Raises Refused."""
+    """Checks what the body names, once all of it was received and before its last byte goes upstream. Raises
+    Refused."""
     if call.route.upload:
         return
     request_summary = call.request_parser.summary
@@ -87,20 +87,21 @@ def check_body(call: ProxyCall) -> None:
 
 
 def _caches(call: ProxyCall, request_summary: RequestSummary) -> Sequence[str]:
-    """The cached contents that a call uses, or keeps for longer."""
+    """The cached contents that a call uses, or whose expiry it updates."""
     route = call.route
     updated = route.resource if route.action == CACHE_UPDATE else None
     return (*request_summary.cached_contents, updated) if updated else request_summary.cached_contents
 
 
 def _models_of(call: ProxyCall, caches: Sequence[str]) -> list[str]:
-    """The models of those that were made through this gateway and still exist."""
+    """The models of those cached contents that were created through this gateway and still exist."""
     made = [call.context.deferred.pending.find(name) for name in caches]
     return [row.model for row in made if row and row.model]
 
 
 def _check_named_models(call: ProxyCall, named: RequestSummary) -> None:
-    """Refuses what a budget could not limit, where only the body names the model. Raises Refused."""
+    """Checks a call whose model only the body names: refuses one whose cost a budget could not limit. Raises
+    Refused."""
     route = call.route
     if route.model or route.action not in PRICED_ACTIONS:
         return
@@ -122,7 +123,7 @@ def _check_named_models(call: ProxyCall, named: RequestSummary) -> None:
 
 
 def _check_models(call: ProxyCall, models: Iterable[str | None], now: int) -> None:
-    """Admits once more, by each model that only the body names. Raises Refused."""
+    """Checks the limits again, by each model that only the body names. Raises Refused."""
     for model in models:
         call.route = replace(call.route, model=model)
         if refusal := admit(call.accounts, call.access_request(), now):
@@ -130,7 +131,7 @@ def _check_models(call: ProxyCall, models: Iterable[str | None], now: int) -> No
 
 
 async def check_setup(call: ProxyCall, setup: RequestSummary, payload: bytes) -> None:
-    """The second step of admission of a Live session, by its first message, and what it takes. Raises
+    """Checks a Live session by its setup message, the first one, and reserves its budget and rates. Raises
     Refused."""
     apply_request(call.row, setup)
     models = setup.models if setup.models and setup.understood else None
@@ -144,23 +145,24 @@ async def check_setup(call: ProxyCall, setup: RequestSummary, payload: bytes) ->
 
 
 def check_live_message(call: ProxyCall, named: RequestSummary) -> None:
-    """Admits what a message of a Live session names. Raises Refused."""
+    """Checks what a message of a Live session names. Raises Refused."""
     request = replace(call.access_request(), request_summary=named)
     if refusal := admission.admit_body(call.accounts, request, now_micros()):
         raise Refused(refusal)
 
 
-# What it refers to
+# By the resources that it refers to
 
 
 def has_reference_rules(call: ProxyCall) -> bool:
-    """Whether the call's body may refer only to some resources. The bytes of a file refer to nothing."""
+    """Whether the call's body may refer only to the resources that its key may see. An uploaded file refers
+    to none."""
     return call.key is not None and not call.route.upload
 
 
 class UnreadReferences:
-    """Whether what could not be parsed of a body could refer to something. Fed with each chunk, once the
-    call's parser has had it."""
+    """Whether a body that could not be parsed to its end may refer to a resource in its rest. To be fed each
+    chunk after the call's parser."""
 
     def __init__(self, call: ProxyCall) -> None:
         self._call = call
@@ -182,7 +184,8 @@ class UnreadReferences:
 
 
 async def check_references(call: ProxyCall, unread: UnreadReferences) -> None:
-    """To be called once all of the body was received. Raises Refused."""
+    """Checks the resources that the body refers to; to be called once all of it was received. Raises
+    Refused."""
     if call.route.upload:
         return
     if found := list(references(call.request_parser.summary)):

@@ -26,7 +26,7 @@ from gatekeeper.server.client_socket import hung_up
 from gatekeeper.times import ClockWatch
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
-CHARGE_SECONDS = 5.0  # seconds between two looks at what is due: some microseconds each
+CHARGE_SECONDS = 5.0  # seconds between two checks for charges that are due: some microseconds each
 
 TransportFactory = Callable[[Scope, Receive, Send], Transport[ProxyCall]]
 TRANSPORTS: dict[str, TransportFactory] = {
@@ -42,7 +42,7 @@ class Proxy:
     def __init__(self, context: ProxyContext) -> None:
         self.context = context
         self.open_calls: set[ProxyCall] = set()
-        # Its own copy, so that one can be put in for one proxy.
+        # A copy, so that a test can replace one for this proxy only.
         self.transports = dict(TRANSPORTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +52,8 @@ class Proxy:
             await call.run()
         finally:
             self.open_calls.discard(call)
-            # Both may refer to the call, which would then wait for the garbage collector: that runs seldom.
+            # Both may refer to the call: such a cycle would stay until the garbage collector runs, which is
+            # seldom.
             call.failure, call.meter = None, NO_METER
 
     def new_call(self, scope: Scope, receive: Receive, send: Send) -> CallLifecycle:
@@ -72,11 +73,11 @@ class Proxy:
         return next((call.snapshot() for call in self.open_calls if call.row.id == call_id), None)
 
     def snapshots(self) -> dict[str, Callable[[], CallRecord]]:
-        """What tells the current state of each running call, by id."""
+        """By id, a function that returns the current state of each running call."""
         return {call.row.id: call.snapshot for call in self.open_calls}
 
     async def explain(self, key: KeyState, question: HypotheticalCall) -> Explanation:
-        """Whether this key's call would be admitted now; nothing is written or taken."""
+        """Whether this key's call would be admitted now; nothing is written or reserved."""
         return await explain(self.context, key, question)
 
     @property
@@ -116,7 +117,7 @@ class Proxy:
                 upstream.close_expired()
 
     async def charge_deferred(self) -> None:
-        """Charges what is due without a request: the storage of cached contents."""
+        """Charges, periodically, what no request triggers: the storage of cached contents."""
         clock = ClockWatch()
         while True:
             # Before the first sleep: what fell due while no gateway ran is charged at the start.
@@ -133,13 +134,14 @@ class Proxy:
 
 
 def possibly_disconnected(calls: Iterable[ProxyCall]) -> set[ProxyCall]:
-    """Those whose client may have disconnected: thousands of sockets are polled at once for the few that
-    have."""
+    """The calls whose client may have disconnected. All sockets are polled by one system call; only the calls
+    returned have to be asked one by one."""
     polled: dict[int, ProxyCall] = {}
     asked: set[ProxyCall] = set()
     for call in calls:
         socket = call.transport.client_socket
-        # A descriptor that two have is of a new connection, and the other one's is closed.
+        # Two calls with the same descriptor: one of the connections is closed, and the other has got its
+        # number.
         if socket is None or socket.disconnected or socket.descriptor in polled:
             asked.add(call)
         else:

@@ -1,9 +1,9 @@
 """The client's credential: extracted from the request, removed from the query, and looked up.
 
 Three places, in this order of precedence: `x-goog-api-key: K`, `?key=K`, `Authorization: Bearer K`. Google's
-front end decodes parameter names, so `%6Bey=K` is a credential too. Whatever could authenticate a client
-towards Google (https://cloud.google.com/apis/docs/system-parameters) is removed, used or not: exactly one
-credential is sent upstream, the gateway's own.
+front end decodes parameter names, so `%6Bey=K` is a credential too. Every credential that Google accepts
+(https://cloud.google.com/apis/docs/system-parameters) is removed, whether the gateway has used it or not:
+exactly one credential is sent upstream, the gateway's own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gatekeeper.refusals import Reason, Refusal
 
 CREDENTIAL_HEADERS = (KEY_HEADER, BEARER_HEADER) = (b"x-goog-api-key", b"authorization")
 CREDENTIAL_PARAMETERS = frozenset({"key", "$key", "access_token", "oauth_token"})
-# The letters of their names, and of names that are mistaken for them: `Key`, `%256bey`, `api_key`.
+# Alphanumerics of these names and of similar ones (`Key`, `%256bey`, `api_key`).
 CREDENTIAL_LOOKALIKES = frozenset({"key", "apikey", "accesstoken", "oauthtoken", "xgoogapikey"})
 
 
@@ -95,7 +95,7 @@ def _strip_credentials(query: bytes) -> tuple[str | None, bytes]:
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The values of the ledger's columns for the caller; `state` for a virtual key."""
+    """The caller, as the ledger's columns have it; `state` only for a virtual key."""
 
     key_id: str
     alias: str | None
@@ -107,7 +107,8 @@ OPEN_MODE_IDENTITY = Identity("open", None, None)
 
 
 class Authenticator:
-    """Accepts the master key and virtual keys, and in open mode (no master key) anyone."""
+    """Authenticates requests: by the master key or a virtual key; in open mode (no master key) every request
+    is accepted."""
 
     def __init__(self, registry: KeyRegistry, master_key: str | None) -> None:
         self._registry = registry
@@ -147,8 +148,8 @@ class Authenticator:
         return state
 
     def session_identity(self, key_id: str) -> Identity:
-        """Whom a session acts as that was begun with this key. Raises Refused if the key was deleted, and
-        for a session of open mode after a master key was set."""
+        """The identity of a session (upload, ephemeral token) that the key with this id has started. Raises
+        Refused if the key was deleted, and for a session of open mode after a master key was set."""
         if key_id == MASTER_IDENTITY.key_id:
             return MASTER_IDENTITY
         if state := self._registry.by_id(key_id):
@@ -161,7 +162,7 @@ class Authenticator:
 
 
 def apply_key_fields(row: CallRecord, state: KeyState) -> None:
-    """The key's own tags and end user go into the row of its call, which has those of the request."""
+    """Adds the key's own tags and end user to the row of its call, which already has those of the request."""
     record = state.record
     # A key's own tags come first, and no request can remove them.
     if record.tags:
@@ -170,8 +171,8 @@ def apply_key_fields(row: CallRecord, state: KeyState) -> None:
 
 
 def session_not_found() -> Refusal:
-    """Of an upload id or an ephemeral token: the same for one that expired, that another key has begun, and
-    that never was."""
+    """The refusal of an unknown upload id or ephemeral token. It is the same for one that has expired and for
+    another key's, so that it does not tell which exist."""
     return Refusal(
         Reason.NOT_FOUND,
         "This gateway has no open upload with this upload_id, and no ephemeral token of this name, of your "

@@ -1,10 +1,10 @@
-"""What the storage of a cached content costs: tokens x hours, by the second, from its creation to its
-deletion or expiry.
+"""The cost of storing a cached content: tokens x hours, by the second, from its creation to its deletion or
+expiry.
 
-It accrues: each hour that has passed, and the last part of one, is a row of its own with the action
-`cache.storage`, which no request made. Its `billed_units` are token-seconds. What is charged until when
-is in the row (`pending`), so that a killed process, or one that was down, goes on where the journal ends.
-A period ends at midnight (UTC), because prices change then. Pure: the clock is a parameter.
+It accrues: each full hour, and the part of an hour at its end, becomes a row of its own with the action
+`cache.storage`, which belongs to no request. Its `billed_units` are token-seconds. Until when it is charged
+is in the row (`pending`), so that a gateway that was killed or stopped continues where the journal ends. A
+row never spans midnight (UTC), because prices change then. No I/O: the clock is a parameter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ UNKNOWN_TOKENS_NOTE = "its storage cannot be charged: the response does not say 
 
 
 def pending_storage(call: CallRecord, content: CachedContent) -> PendingCharge | None:
-    """What the creation of a cached content leaves to be charged; None if its tokens or times are unknown."""
+    """The pending charge of a cached content that a call has created; None if its tokens or times are
+    unknown."""
     if content.tokens is None or content.created_at is None or content.expires_at is None:
         return None
     return PendingCharge(
@@ -47,7 +48,7 @@ def is_stored(state: CallRecord) -> bool:
 
 
 def is_due(state: CallRecord, now: int) -> bool:
-    """Whether an hour has passed that is not charged, or the cached content has expired."""
+    """Whether a full hour is uncharged, or the cached content has expired."""
     pending = state.pending
     if pending is None or pending.charged_until is None or pending.expires_at is None:
         return False
@@ -57,9 +58,9 @@ def is_due(state: CallRecord, now: int) -> bool:
 def storage_rows(
     state: CallRecord, now: int, catalogue: Catalogue, *, ended: bool = False
 ) -> Iterator[CallRecord]:
-    """The rows of what was not charged yet until `now` (microseconds since 1970). `state` is the row that was
-    written last. With `ended` the cached content was deleted; then, and once it has expired, the last row
-    leaves nothing pending. If there is nothing to charge any more, that is the state's own row."""
+    """The rows for the storage that is not charged yet, up to `now` (microseconds since 1970). `state` is the
+    row that was written last. `ended`: the cached content was deleted; then, and once it has expired, the
+    last row has nothing pending any more. If there is nothing left to charge, that row is `state` itself."""
     pending = state.pending
     if pending is None or pending.charged_until is None or pending.expires_at is None:
         return

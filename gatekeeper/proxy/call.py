@@ -47,8 +47,8 @@ NOT_PARSED = Route(action=None)
 
 
 class ProxyCall:
-    """`row` is its line in the ledger as far as it is known, `exchange` what has passed between the gateway
-    and the API for it."""
+    """`row` is its row in the ledger, as far as known yet; `exchange` the state of its upstream request and
+    response."""
 
     __slots__ = (
         "_started", "access", "accounts", "begin_recorded", "cancel_scope", "context", "cost_bound",
@@ -68,7 +68,7 @@ class ProxyCall:
             method=head.method,
             path=recorded_path(head.path),
         )
-        # Besides the row's `started_at`: durations must not follow a wall clock that is set meanwhile.
+        # Monotonic, unlike the row's `started_at`: durations must not change when the wall clock is set.
         self._started = perf_counter()
         self.google_key = CallGoogleKey(context.google_keys, context.projects)
         self.cancel_scope, self.exchange = trio.CancelScope(), UpstreamExchange()
@@ -93,7 +93,8 @@ class ProxyCall:
     # Whose call it is, and for what
 
     def find_route(self, query: bytes) -> None:
-        # Some headers (method overrides, field masks, media types) change what Google does, and is metered.
+        # Some headers (method overrides, field masks, media types) change what Google does, and so how it is
+        # metered.
         media_types = self.head.media_types()
         self.route = route(self.row.method, self.head.path, query, self.fields.keys(), media_types)
 
@@ -106,8 +107,8 @@ class ProxyCall:
         self.accounts = self.context.registry.accounts.of(self.key, self.row.user_id)
 
     def access_request(self) -> AccessRequest:
-        """What the rules of admission ask about. What takes a look at more than the head is asked only for
-        accounts that limit it."""
+        """The facts that the admission rules need. What costs more than reading the head is determined only
+        for accounts that limit it."""
         route, head, accounts, context = self.route, self.head, self.accounts, self.context
         unpriced, client = None, ""
         has_price = route.billing is Billing.METERED or route.action in PRICED_ACTIONS
@@ -128,7 +129,7 @@ class ProxyCall:
         return upstream.prefix + self.head.path + (b"?" + query if query else b"")
 
     def upstream_headers(self, upstream: UpstreamPool, *, chunked: bool) -> Headers:
-        """The client's, with the Google key that the call has now."""
+        """The client's headers, with the Google key that the call uses now."""
         # Not sent to Google. Any other upstream may lead back to this gateway, which then finds its own id.
         call_ids = None
         if upstream.may_be_gateway:
@@ -141,8 +142,8 @@ class ProxyCall:
     # While it runs
 
     def record_begin(self) -> None:
-        """Writes the `begin` record, before the call waits or its first byte goes upstream; again once more
-        is known of what the call is charged if the process dies."""
+        """Writes the `begin` record, before the call waits or its first byte goes upstream. To be called
+        again when what is charged if the process dies has changed."""
         if self.begin_recorded:
             self.context.ledger.update_begin(self.row)
         else:
@@ -177,7 +178,8 @@ class ProxyCall:
         self.deadline, self.timeout_failure = self.context.current_time() + seconds, timeout_failure
 
     def client_disconnected(self) -> bool:
-        """The client has gone: ends the call, unless it is finished without it; returns whether it is."""
+        """Called when the client has disconnected. Ends the call, unless it is finished without its client;
+        returns whether it is."""
         if self.relay_complete or not self.exchange.continues(self.context.current_time()):
             self.end(ClientGone())
             return False
@@ -185,7 +187,7 @@ class ProxyCall:
         return True
 
     def end(self, failure: CallFailed) -> None:
-        """Ends the call from outside, wherever it waits, unless its response is complete."""
+        """Ends the call from another task, whatever it waits for, unless its response is complete."""
         if self.relay_complete:
             return
         # The first failure counts; a later one is its consequence.

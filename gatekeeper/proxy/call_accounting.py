@@ -1,4 +1,4 @@
-"""Accounting of a finished call: outcome, tokens, cost.
+"""Accounting of a finished call: outcome, tokens and cost of its row.
 
 Pure. The contract's rules: tokens as Google names them, NULL if not reported; cost 0 only where that is
 certain (refused, status >= 400, a free route, request not completely sent), NULL if unknown, and an expected
@@ -47,14 +47,14 @@ PARTIAL_USAGE_NOTE = "the response ended early: these are the last tokens that i
 
 
 class Accounting(msgspec.Struct, kw_only=True):
-    """All by which the row of a call that has ended is completed.
+    """The inputs by which `complete` fills in the row of a call that has ended.
 
-    `request` is what the request's body names; `response` its meter's result; `tier` the response's
-    `x-gemini-service-tier`. `secrets` are never written into the row. `free_searches` counts what the call
-    takes of its project's allowance. `is_compressed`: whether the request's body was. `is_complete`: whether
-    all of the response was read, by the client or without it. `chargeable` is asked where the cost is
-    uncertain: what its budgets have for it in pico-dollars, if it has some and was sent to Google;
-    `max_cost_pico`: what it can cost at most by its request.
+    `request` is the summary of the request's body; `response` the meter's result; `tier` the response's
+    `x-gemini-service-tier`. `secrets` are never written into the row. `free_searches` counts the searches of
+    the project's free allowance. `is_compressed`: whether the request's body was. `is_complete`: whether all
+    of the response was read, with or without the client. `chargeable` is called where the cost is uncertain:
+    how much of its budgets the call may be charged, in pico-dollars; None without a budget, and if nothing
+    was sent to Google. `max_cost_pico`: the most that the call can cost by its request.
     """
 
     route: Route
@@ -122,14 +122,14 @@ class Accounting(msgspec.Struct, kw_only=True):
             call.outcome = Outcome.OK
 
     def _has_failed(self, call: CallRecord) -> bool:
-        """Whether Google has not run the call, or has answered with an error: it charges nothing then."""
+        """Whether Google has not run the call, or has responded with an error: then it charges nothing."""
         # The client may have left before it was sent a status.
         status = call.status or self.exchange.upstream_status
         never_sent = call.outcome is Outcome.CLIENT_DISCONNECTED and self.exchange.request_sent is False
         return never_sent or has_failed(call.outcome, status)
 
     def _units(self, call: CallRecord, *, failed: bool) -> BilledUnits:
-        """What was used beside tokens; of a call that failed only what its response says."""
+        """The billed units other than tokens; for a failed call only those that its response reports."""
         response = self.response
         if failed:
             return response.billed_units
@@ -197,7 +197,7 @@ class Accounting(msgspec.Struct, kw_only=True):
         return note
 
     def _charge_bound(self, call: CallRecord, usage: Usage | None, chargeable_pico: int) -> None:
-        """Charges the budgets an upper bound of what is not known."""
+        """Charges the budgets an upper bound of the unknown cost."""
         most, note = worst_case(
             self.catalogue,
             model=call.model,
@@ -256,13 +256,13 @@ def _pending_note(call: CallRecord) -> str | None:
 
 
 def _notes(*notes: str | None) -> str | None:
-    """Together, each once."""
+    """The notes joined by `; `, without duplicates."""
     given = list(filter(None, notes))  # mostly none
     return "; ".join(dict.fromkeys(part for note in given for part in note.split("; "))) if given else None
 
 
 def _was_abandoned(call: CallRecord, failure: CallFailed | None) -> bool:
-    """Whether the client got the gateway's error in place of a response that Google may have computed."""
+    """Whether the client got an error of the gateway's although Google may have run the call."""
     return (
         failure is not None
         and failure.may_have_run

@@ -1,5 +1,5 @@
-"""One call's part in the budgets of its accounts: what it may cost is reserved before anything of it goes
-upstream, and given back at its end."""
+"""Budget reservations of one call: what it may cost is reserved in the budgets of its accounts before
+anything goes upstream, and released at its end."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
 
 class BudgetRequest(msgspec.Struct, frozen=True):
-    """What a call wants of the budgets of these accounts; `forecast` is made anew each time it is asked
-    for."""
+    """What a call needs of the budgets of these accounts; `forecast` computes the current forecast of its
+    cost."""
 
     accounts: tuple[Account, ...]
     bound: Bound
@@ -53,8 +53,8 @@ class BudgetRequest(msgspec.Struct, frozen=True):
 
 
 async def reserve(call: ProxyCall, body: bytes | None) -> None:
-    """To be called once the call is admitted, and its body was received. `body` is None where it was not
-    buffered. Raises Refused."""
+    """Reserves what the call may cost, and waits if other calls hold it; to be called once its body was
+    received. `body` is None if it was not buffered. Raises Refused."""
     if (wanted := budget_request(call, body)) is None:
         return
     accounts, forecast = wanted.accounts, wanted.forecast
@@ -76,7 +76,7 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
 
 
 def preview_reservation(call: ProxyCall, body: bytes) -> int | Shortfall | None:
-    """What `reserve` would reserve now, or that it would wait; None: there is no budget. Raises
+    """What `reserve` would reserve now (pico-dollars), or `Shortfall.WAIT`; None without a budget. Raises
     Refused."""
     if (wanted := budget_request(call, body)) is None:
         return None
@@ -88,8 +88,8 @@ def preview_reservation(call: ProxyCall, body: bytes) -> int | Shortfall | None:
 
 
 def chargeable(call: ProxyCall) -> int | None:
-    """What the budgets have for a call whose cost is unknown, in pico-dollars; None without any, and for a
-    call of which nothing was sent to Google."""
+    """How much a call of unknown cost may be charged to its budgets, in pico-dollars; None without a budget,
+    and if nothing was sent to Google."""
     if call.reservation is None or call.exchange.started_at is None:
         return None
     # By the time of day, as the periods of budgets are.
@@ -97,20 +97,20 @@ def chargeable(call: ProxyCall) -> int | None:
 
 
 def max_cost_pico(call: ProxyCall) -> int | None:
-    """What the call can cost at most, in pico-dollars, if its request limits that."""
+    """The most that the call can cost, in pico-dollars; None if its request does not limit that."""
     bound = call.cost_bound
     return bound.pico if bound is not None and bound.is_firm else None
 
 
 def release_budget(call: ProxyCall) -> None:
-    """Gives back what is reserved, once the call's cost is in the spend of its accounts."""
+    """Releases the reservation, once the call's cost is in the spend of its accounts."""
     if call.reservation is not None:
         call.context.budgets.release(call.reservation)
     call.context.cost_history.note_call(call.row, call.cost_bound.pico if call.cost_bound else 0)
 
 
 def budget_request(call: ProxyCall, body: bytes | None) -> BudgetRequest | None:
-    """None where there is no budget, or nothing to pay."""
+    """None if no account has a budget, or the route is free."""
     request_summary = call.request_parser.summary
     model = call.row.model or call.route.model
     accounts = accounts_with_budget(
@@ -149,13 +149,14 @@ def _forecast(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> 
     first, step = statistics.first_event
     # The first event is charged with the prompt, which may be longer than any before.
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
-    # It is metered: what such answers have cost is enough to begin with, once the key has made some.
+    # A stream is metered and can reserve more: the recent cost of such responses is enough to start with.
     usual = firm if known.is_firm and likely is None else _usual_pico(statistics, known, size)
     return CostForecast(firm, known.is_firm, usual, likely, first + step)
 
 
 def usual_pico(call: ProxyCall) -> int:
-    """What streams like this one have cost lately, else what a usual one may cost; 0 without a bound."""
+    """The recent mean cost of such streams, in pico-dollars, else an estimate by the request; 0 without a
+    bound."""
     if (known := call.cost_bound) is None:
         return 0
     statistics = call.context.cost_history.of(*cost_name(call.row))
@@ -191,7 +192,8 @@ def _bound(call: ProxyCall, request_summary: RequestSummary, body: bytes | None,
 
 
 def _searches(call: ProxyCall, request_summary: RequestSummary) -> int:
-    """How often the call may search: as often as its tools can, unless a policy cuts its stream before."""
+    """The most searches that the call may make: those that its tools allow, or fewer if a policy cuts its
+    stream."""
     if request_summary.understood and not any(may_search(tool) for tool in request_summary.tools):
         return 0
     caps = [account.record.max_searches for account in call.accounts if call.row.stream]

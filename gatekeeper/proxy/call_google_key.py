@@ -1,9 +1,9 @@
-"""The Google keys that one call is made with: one, and then another where the first has not answered, as long
-as nothing has gone to the client and nothing can have been charged.
+"""The Google key of one call: chosen from the pool, and replaced by another one if Google responds with an
+error, as long as nothing has gone to the client and nothing can have been charged.
 
-Google does not charge an answer that is an error. What may be repeated after one with another key: any
-request that a quota has stopped (429), or whose key was refused; a read, and what makes nothing at Google,
-after a 500, 503 or 504; and what names a resource of an unknown project, after a 403 or 404.
+Google does not charge an error response. A request is repeated with another key: after a 429 (quota), or if
+its key was refused; after a 500, 503 or 504 if it is a read, or creates no resource at Google; and after a
+403 or 404 if it names a resource whose project is unknown.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from gatekeeper.times import iso
 TOO_MANY = 429
 OVERLOADED_STATUSES = frozenset({500, 503, 504})
 MAX_OVERLOADED_RETRIES = 2
-"""More keys that are asked after such an answer: a request may be what Google stumbles over."""
+"""Retries with other keys after such a response: the request itself may be the cause."""
 REMEDY = "put a valid key in its place"
-# Google answers 403 for a file or a cache that is not there, so as not to tell whether it is.
+# Google responds 403 also for a file or a cache that does not exist, so as not to reveal which do.
 NOT_FOUND_STATUSES = frozenset({403, 404})
 READS = frozenset({"GET", "HEAD"})
 CREATES_NOTHING = METERED_ACTIONS | {"countTokens", "openai.chat.completions", OPENAI_EMBEDDING}
@@ -50,7 +50,7 @@ NOT_TRIED: Mapping[str, int] = MappingProxyType({})
 
 
 class RetryWithAnotherKey(Exception):
-    """The request is made again, with the key that the call has now."""
+    """Raised to repeat the request with the call's new key."""
 
 
 class CallGoogleKey:
@@ -73,18 +73,19 @@ class CallGoogleKey:
 
     @property
     def has_several_projects(self) -> bool:
-        """Whether resources are in one of several projects."""
+        """Whether the keys are of several projects, so that a resource is visible to some of them only."""
         return self._projects.has_several
 
     @property
     def depends_on_body(self) -> bool:
-        """Whether what the body names decides on the key."""
+        """Whether the choice of the key depends on the request's body."""
         return self._projects.has_several or self._pool.have_model_limits
 
     def choose(self, row: CallRecord, route: Route, label: str | None) -> None:
-        """Chooses the key by the request's head; `label` is the one of the call's session. Raises Refused."""
+        """Chooses the key by the request's head; `label` is that of the session's key, if there is a session.
+        Raises Refused."""
         is_counted = route.model is not None or route.billing is not Billing.FREE
-        # What no model is billed for has quotas of its own: it cools down by its action.
+        # A call without a model has quotas of its own: the key cools down for its action only.
         action = None if is_counted else route.action or row.method
         want = KeyRequirement(route.model, action)
         if self._projects.has_several and row.resource is not None:
@@ -97,7 +98,7 @@ class CallGoogleKey:
         row.upstream_key = self._lease.key.label
 
     def check(self, model: str | None) -> None:
-        """Raises Refused where `choose` and `choose_by_body` would; nothing is taken."""
+        """Raises Refused where `choose` and `choose_by_body` would; leases no key."""
         if not self._pool.is_for(KeyRequirement(model)):
             raise no_key_for(model)
 
@@ -128,7 +129,7 @@ class CallGoogleKey:
         return self._projects.project_of((resource,))
 
     def switch_project(self, row: CallRecord, project: str) -> None:
-        """Takes a key of this project, for what only that can answer. Raises Refused."""
+        """Switches to a key of this project, for a request that only its keys can make. Raises Refused."""
         if (lease := self._lease) is None or not self._projects.has_several or lease.want.project == project:
             return
         now, want = now_micros(), lease.want._replace(project=project)
@@ -149,8 +150,8 @@ class CallGoogleKey:
                 self._projects.record(self._resources, lease.key.project)
 
     def failed(self, row: CallRecord, response: ErrorResponse, *, repeatable: bool) -> None:
-        """Takes what an error says about the key. Raises RetryWithAnotherKey if the call has another one now,
-        with which the request has to be made again, and GoogleKeyRefused if Google does not accept any."""
+        """Records what an error response says about the key. Raises RetryWithAnotherKey if the call has got
+        another one, and GoogleKeyRefused if Google has refused the key and there is no other."""
         refused = response.is_key_error()
         if (lease := self._lease) is not None:
             if refused:
@@ -179,7 +180,7 @@ class CallGoogleKey:
         raise RetryWithAnotherKey
 
     def _may_succeed_with_another(self, row: CallRecord, status: int, *, refused: bool) -> bool:
-        """Whether another key may be answered otherwise, and nothing was charged or made."""
+        """Whether another key may get another response, and nothing was charged or created."""
         if refused or status == TOO_MANY:
             return True
         if status in OVERLOADED_STATUSES:
@@ -207,12 +208,12 @@ class CallGoogleKey:
             )
 
     def note_quota(self, error: UpstreamError | None) -> None:
-        """A quota is used up, as a stream has said that had begun."""
+        """Records that a quota is exhausted, as an error in a running stream reports."""
         if self._lease is not None:
             self._note_quota(self._lease, error, now_micros())
 
     def note_refusal(self, error: UpstreamError | None) -> None:
-        """Google has refused the key in a session that had begun."""
+        """Records that Google has refused the key in a running session."""
         if self._lease is not None:
             self._note_refusal(self._lease, error, now_micros())
 
@@ -235,7 +236,7 @@ class CallGoogleKey:
 
 
 def resources_of(named: RequestSummary) -> Iterable[str]:
-    """What a body names of a project's resources."""
+    """The resources of a project that a body names."""
     return (
         *named.cached_contents,
         *named.files,

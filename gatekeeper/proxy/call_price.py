@@ -1,7 +1,5 @@
-"""The price of a row as it stands, the token columns of a usage, and which models have no price.
-
-One log line a UTC day for each model that served calls and has no price: nobody should learn of it by the
-sums of a month.
+"""The cost of a row by its columns, the token columns of a usage, and which models have no price. Each model
+that served calls and has no price is logged once a UTC day: nobody should find out from the sums of a month.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from gatekeeper.pricing.quote import NO_BILLED_UNITS, Quote, quote, unpriced_kin
 from gatekeeper.times import from_micros, utc_day
 
 FAULT = "a fault of the gateway, which is in its log, keeps the price of this model from being found"
-# Clients choose the names of models: what is remembered of a day is bounded.
+# Clients choose the names of models, so their number a day is bounded.
 MAX_MODELS = 1000
 NO_REMEDY = "none: no price list has this kind of call; its cost stays unknown"
 REMEDY = "add its price to prices.toml in the data folder; `gatekeeper prices check` says what that changes"
@@ -37,7 +35,7 @@ def call_quote(call: CallRecord, usage: Usage | None, catalogue: Catalogue) -> Q
 
 
 def set_tokens(call: CallRecord, raw: bytes | None, usage: Usage | None) -> None:
-    """Fills in the columns of a usage that was read from `raw`; without one they stay."""
+    """Fills in the token columns by a usage that was read from `raw`; without one they stay as they are."""
     if raw is None or usage is None:
         return
     call.usage = msgspec.Raw(raw)
@@ -47,8 +45,8 @@ def set_tokens(call: CallRecord, raw: bytes | None, usage: Usage | None) -> None
 
 
 def why_unpriced(call: CallRecord, model: str, catalogue: Catalogue, errors: RateLimitedLog) -> str | None:
-    """Why no price is known for `model`, one of those that a call names; None if one is. A fault is a reason
-    too, and is logged: a budget could not be kept."""
+    """Why `model`, one of those that a call names, has no price; None if it has one. An internal error counts
+    as such a reason, and is logged: a budget could not be enforced."""
     try:
         return unpriced_reason(catalogue, model, utc_day(call.started_at), call.action)
     except Exception as error:  # noqa: BLE001
@@ -64,8 +62,8 @@ class UnpricedModels:
         self._logged: set[str] = set()
 
     def note(self, call: CallRecord, catalogue: Catalogue) -> None:
-        """To be told of each call. Logs those of a model without a price; one that only lacks its usage is
-        not among them."""
+        """To be called with each ended call. Logs its model if that has no price; a call that only lacks its
+        usage is not logged."""
         if call.cost_pico is not None:
             return
         day = utc_day(call.started_at)

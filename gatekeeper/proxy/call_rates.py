@@ -1,9 +1,10 @@
-"""One call's part in the rates of its accounts: taken once nothing else refuses it, settled at its end.
+"""Rate limits of one call: reserved in the rates of its accounts once nothing else refuses it, settled at its
+end.
 
-The tokens that it is expected to use: of its prompt by the size of its body (`RequestSize`), and its output
-as `keys.rates` says. A body that is still to be received when the call is admitted may be a picture or a
-book: it counts as the least that it can be, inline media of the announced length, until all of it was
-received (`RateReservation.retake`).
+Tokens are reserved by an estimate: of the prompt by the size of the body (`RequestSize`), of the output as
+`keys.rates` says. A body that is not received yet when the call is admitted may be a picture or a book: it
+counts as the fewest tokens that its Content-Length can be, inline media, until all of it was received
+(`RateReservation.retake`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from gatekeeper.proxy.failures import Refused
 
 
 def reserve_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
-    """The last step of admission: nothing else refuses the call any more, but what is in a body that is not
-    `is_seen` yet. Raises Refused."""
+    """The last step of admission. `is_seen`: the body was received and checked; otherwise only that can still
+    refuse the call. Raises Refused."""
     if not call.accounts:
         return
     route, request_summary = call.route, call.request_parser.summary
@@ -46,8 +47,8 @@ def reserve_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
 
 
 def correct_rates(call: ProxyCall, *, path_has_model: bool) -> None:
-    """Takes the tokens of a streamed body by what it was, and the rates of its model where only the body
-    names that. Raises Refused."""
+    """Corrects the reserved tokens by the streamed body, and reserves the rates of its model where only the
+    body names that. Raises Refused."""
     route = call.route
     if not call.accounts:
         return
@@ -63,7 +64,7 @@ def correct_rates(call: ProxyCall, *, path_has_model: bool) -> None:
 
 
 def _models(call: ProxyCall) -> Sequence[str] | None:
-    """The call's models; None if they are not known. Of a free call without a model nothing is hidden."""
+    """The call's models; None if they are not known. A free call without a model has none."""
     route, request_summary = call.route, call.request_parser.summary
     if route.model:
         return [route.model, *request_summary.models]
@@ -71,7 +72,7 @@ def _models(call: ProxyCall) -> Sequence[str] | None:
 
 
 def reserve_rates(call: ProxyCall, applied: Sequence[AppliedLimits], expected: ExpectedTokens) -> None:
-    """Takes what the call needs of all these limits. Raises Refused."""
+    """Reserves what the call needs of all these limits. Raises Refused."""
     context = call.context
     answer = context.rates.admit(applied, expected, context.monotonic_micros())
     if isinstance(answer, Exceeded):
@@ -98,7 +99,7 @@ def announced_tokens(length: int | None) -> ExpectedTokens:
 
 
 def note_rates(call: ProxyCall, response: ResponseSummary) -> None:
-    """What a session has used by now: it may go on for hours."""
+    """Records the tokens that a running Live session has used so far: it may last for hours."""
     if response.read_usage and (total := response.read_usage.total):
         now = call.context.monotonic_micros()
         for taken in call.rate_reservations:
@@ -106,7 +107,7 @@ def note_rates(call: ProxyCall, response: ResponseSummary) -> None:
 
 
 def settle_rates(call: ProxyCall) -> None:
-    """To be called at the end of a call, whichever it is. One that was refused has taken nothing."""
+    """To be called at the end of every call. For a refused one the reservations are undone."""
     row, now = call.row, call.context.monotonic_micros()
     output = row.output_tokens
     for taken in call.rate_reservations:

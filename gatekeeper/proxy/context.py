@@ -79,13 +79,14 @@ class ProxyContext:
         )
         self.rates = Rates()
         self.current_time: Callable[[], float] = trio.lowlevel.current_clock().current_time
-        """As `trio.current_time`, without two calls on the way that each event of a stream would pay for."""
+        """`trio.current_time`, without the two function calls in between, which would cost each event of a
+        stream."""
         self.monotonic_micros: Callable[[], int] = monotonic_micros
         """The clock of rates. Not the time of day, which may be set back."""
         self.ledger = ledger
         self.catalogue = catalogue
         self.price_faults: tuple[str, ...] = ()
-        """What keeps the user's own prices from being used as they are now, a line for each fault."""
+        """Why the file of the user's own prices is not in use as it is now, a line for each error in it."""
         self.authenticator = Authenticator(registry, settings.master_key)
         self.allowed_origins = AllowedOrigins(settings.allowed_origins or ())
         self.auth_failures = AuthFailures()
@@ -114,22 +115,22 @@ class ProxyContext:
     def created_by(
         self, row: CallRecord, path: bytes, status: int | None, response: ResponseSummary
     ) -> CreatedResources | None:
-        """What the response to a call shows to be made, and whose it is."""
+        """The resources that the response to a call names as created, and their owner."""
         if response.resource is None and not response.found:
             return row.made
         made = created_resources(row.action, owned_resource_in_path(path), status, response, self.owners)
         return with_earlier(row.made, made)
 
     def record_created(self, row: CallRecord, path: bytes, status: int | None, meter: Meter) -> None:
-        """Notes what the response to a running call shows to be made: at once, and for the case that the
-        gateway is killed before the call's end."""
+        """Records the resources that a running call has created, at once: also in the journal, for the case
+        that the gateway is killed before the call's end."""
         row.made = self.created_by(row, path, status, meter.summary)
         if row.made is not None:
             self.ledger.update_begin(row)
             self.owners.apply(row)
 
     def charge_accounts(self, row: CallRecord) -> None:
-        """Counts a call that has ended in the spend of its accounts, and warns of soft budgets."""
+        """Adds the cost of a call that has ended to the spend of its accounts, and warns of soft budgets."""
         charge = charge_of(row)
         for account in self.registry.settle(charge) if charge else ():
             warning = soft_budget_document(account)
@@ -137,13 +138,15 @@ class ProxyContext:
             self.ledger.events.publish_warning(row, {"call": row.id, **warning})
 
     def apply_ended_call(self, row: CallRecord) -> None:
-        """Takes what a call that has just ended leaves for later ones."""
+        """Keeps what later calls need of a call that has just ended: its long decode's continuations, and the
+        owner of what it created."""
         if row.continuations:
             self.long_decodes.add(continuations(row))
         self.owners.apply(row)
 
     def google_keys_changed(self) -> None:
-        """Has the secrets of all Google keys masked, removed ones included: calls still run with them."""
+        """Rebuilds the mask for the secrets of all Google keys, including removed ones, with which calls may
+        still run."""
         secrets = [secret for secret in self.google_keys.secrets if secret != SANDBOX_KEY.secret]
         self.secrets = tuple(filter(None, (*secrets, self.settings.master_key)))
         self.mask = KeyMasker(secrets)
@@ -151,7 +154,7 @@ class ProxyContext:
     # Owners
 
     async def check_path(self, key: KeyState | None, path: bytes) -> None:
-        """Refuses a path that names what the key may not see. Raises Refused."""
+        """Checks that the key may see the resource that the path names. Raises Refused."""
         named = owned_resource_in_path(path)
         # Most calls name a model only.
         if named is NO_RESOURCE:
@@ -163,7 +166,7 @@ class ProxyContext:
             raise self.store_failure(error) from None
 
     async def check_references(self, key: KeyState | None, references: Iterable[Reference]) -> None:
-        """Refuses a body that refers to what the key may not see. Raises Refused."""
+        """Checks that the key may see the resources that the body refers to. Raises Refused."""
         try:
             if refusal := await self.owners.body_refusal(key, references):
                 raise Refused(refusal)
@@ -181,14 +184,15 @@ class ProxyContext:
             raise self.store_failure(error) from None
 
     def store_failure(self, error: StoreFailed) -> Refused:
-        """Logs that a session could not be read or written, and is the refusal of its call."""
+        """Logs that the store of sessions could not be read or written; returns the refusal of the call."""
         self.session_errors.record_exception(error)
         return store_refused()
 
     # Upstreams
 
     def upstream_at(self, host: str | None) -> UpstreamPool:
-        """The configured upstream, or connections to another host of Google's, which Google has named."""
+        """The configured upstream (None), or the pool for another host of Google's, to which Google has sent
+        the call."""
         if host is None:
             return self.upstream
         if host not in self._google_hosts:

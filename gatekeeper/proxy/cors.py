@@ -1,8 +1,8 @@
-"""Which web pages may read the gateway's responses: CORS, by the Fetch standard
+"""CORS: which web pages may read the gateway's responses, by the Fetch standard
 (https://fetch.spec.whatwg.org/).
 
 A page's script may send a request with a key only after a preflight, and read a response only with
-`Access-Control-Allow-Origin`. Both are the gateway's own: Google's say nothing about the gateway's users.
+`Access-Control-Allow-Origin`. The gateway makes both itself: Google's are for Google's users.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ANY_ORIGIN = b"*"
 REQUEST_METHOD, REQUEST_HEADERS = b"access-control-request-method", b"access-control-request-headers"
 PRIVATE_NETWORK = b"access-control-request-private-network"
 ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-PREFLIGHT_SECONDS = b"7200"  # the longest that Chromium remembers a preflight
+PREFLIGHT_SECONDS = b"7200"  # the longest that Chromium caches a preflight
 PREFLIGHT_VARY = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 FIELD_NAMES = re.compile(rb"[\w!#$%&'*+.^`|~, \t-]{0,8192}", re.ASCII)
 # Scripts may read these without being told so.
@@ -51,7 +51,8 @@ class AllowedOrigins:
 
 
 def allow_reading(stream: ClientStream, origins: AllowedOrigins, headers: Headers) -> bool:
-    """Lets the page that has sent a request read the response; False if its origin is not allowed."""
+    """Adds the CORS headers to the response of this stream; returns False if the request's origin is not
+    allowed."""
     origin = origins.allowed(headers)
     if origin is not None:
         stream.edit_headers = partial(with_cors_fields, allowed_origin=origin)
@@ -61,7 +62,7 @@ def allow_reading(stream: ClientStream, origins: AllowedOrigins, headers: Header
 
 
 def is_preflight(method: str, headers: Headers) -> bool:
-    """Whether a browser asks if a page may send a request. Any other OPTIONS is a request like others."""
+    """Whether a request is a CORS preflight. Any other OPTIONS is an ordinary request."""
     return (
         method == "OPTIONS"
         and first_value(headers, b"origin") is not None
@@ -70,25 +71,27 @@ def is_preflight(method: str, headers: Headers) -> bool:
 
 
 def preflight_headers(headers: Headers) -> Headers:
-    """The response to a preflight of an allowed origin, beside what `with_cors_fields` adds: any method, and
-    the headers that it asks for, because any header may go up."""
+    """The headers of the response to a preflight of an allowed origin, without those that `with_cors_fields`
+    adds: any method and any requested header is allowed, because all are relayed."""
     names = first_value(headers, REQUEST_HEADERS) or b""
     answer = [
         (b"access-control-allow-methods", ALLOWED_METHODS),
         (b"access-control-max-age", PREFLIGHT_SECONDS),
         (b"vary", PREFLIGHT_VARY),
     ]
-    # They are echoed: nothing but names may come back in a header of the gateway's.
+    # The names are echoed, so nothing else may be in the value.
     if names and FIELD_NAMES.fullmatch(names):
         answer.append((b"access-control-allow-headers", names))
-    # https://wicg.github.io/private-network-access/: a page of the Internet asks for a gateway in a LAN.
+    # https://wicg.github.io/private-network-access/: a page of a public site that wants to reach a gateway in
+    # a private network.
     if first_value(headers, PRIVATE_NETWORK) == b"true":
         answer.append((b"access-control-allow-private-network", b"true"))
     return answer
 
 
 def with_cors_fields(headers: Headers, allowed_origin: bytes) -> Headers:
-    """A response's headers, with which the page may read it and all of them."""
+    """The response's headers and those of CORS, by which the page may read the response and all its
+    headers."""
     names = list(dict.fromkeys(name for name, _ in headers if name not in SAFELISTED))
     added = [
         *headers,

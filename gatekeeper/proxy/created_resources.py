@@ -1,7 +1,7 @@
-"""The resources that calls make at Google: which a response shows to be made, whose they are, and in which
-Google project.
+"""The resources that calls create at Google: which ones a response names, who owns them, and in which Google
+project they are.
 
-A resource is in the project of the key with which it was made, or found.
+A resource is in the project of the Google key with which it was created or first read.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MAX_FOUND = 10_000  # names, in memory only
 def created_resources(
     action: str | None, named: OwnedResource, status: int | None, summary: ResponseSummary, owners: Owners
 ) -> CreatedResources | None:
-    """The names for a row. What the call's path names is not made by it; and what is found in that, by
-    whoever reads it, belongs to its owner."""
+    """The created resources that go into a call's row. The resource that the path names was not created by
+    the call; resources found inside it belong to its owner, whoever reads it."""
     if status is None or status // 100 != 2 or not (summary.resource or summary.found):
         return None
     names = dict.fromkeys(_made(action, summary))
-    # Whose those are is known already, unless they are new.
+    # Only new ones: the others have an owner already.
     found = filter(None, map(owned_resource, summary.found))
     names.update(dict.fromkeys(name for name in found if not owners.owner_of(name)))
     names.pop(named.name or "", None)
@@ -42,7 +42,7 @@ def created_resources(
 
 
 def with_earlier(earlier: CreatedResources | None, made: CreatedResources | None) -> CreatedResources | None:
-    """All that a call has made: what was noted while it ran, too."""
+    """All that a call has created, including what was recorded while it ran."""
     if earlier is None or made is None:
         return earlier or made
     names = dict.fromkeys((*earlier.names, *made.names))
@@ -58,8 +58,8 @@ def _made(action: str | None, summary: ResponseSummary) -> Iterator[str]:
 
 
 class ResourceProjects:
-    """Which project each is in. `found` are resources that no key of the pool is known to have made, and that
-    were seen with one."""
+    """The Google project of each resource: of the key that created it, else of the one with which it was last
+    read (`_found`)."""
 
     def __init__(self, pool: GoogleKeys, owners: Owners, pending: PendingCharges) -> None:
         self._pool = pool
@@ -69,11 +69,11 @@ class ResourceProjects:
 
     @property
     def has_several(self) -> bool:
-        """Whether there are several projects."""
+        """Whether the Google keys are of several projects."""
         return self._pool.has_projects
 
     def project_of(self, resources: Iterable[str]) -> str | None:
-        """The project of the first of the resources whose is known."""
+        """The project of the first of the resources whose project is known."""
         for resource in resources:
             owned = owned_resource(resource)
             owner = owned and self._owners.owner_of(owned)
@@ -87,7 +87,7 @@ class ResourceProjects:
         return None
 
     def record(self, resources: Iterable[str], project: str) -> None:
-        """Notes that a call which names these was answered with a key of the project."""
+        """Records that a call which names these resources succeeded with a key of the project."""
         for resource in resources:
             if (owned := owned_resource(resource)) and self.project_of((resource,)) is None:
                 self._found.pop(owned, None)

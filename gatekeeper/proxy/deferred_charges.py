@@ -1,6 +1,5 @@
-"""Charges that are not in a call's response: which calls leave one (batches, videos, interactions that go on
-in the background, cached contents), how the call's row is completed once it is known, and the storage of
-cached contents.
+"""Deferred charges: costs that a call's response does not tell (of batches, videos, background interactions,
+cached contents), how the call's row is completed once they are known, and the storage of cached contents.
 """
 
 from __future__ import annotations
@@ -43,12 +42,11 @@ TOO_MANY = "too many charges are pending"
 
 
 IN_PROGRESS = "in_progress"
-"""The status of an interaction that goes on."""
+"""The status of an interaction that still runs."""
 
 
 def pending_charge(call: CallRecord, request_summary: RequestSummary) -> PendingCharge | None:
-    """What will tell the cost of a call that has just ended, if it is told later. `request_summary` is what
-    the request's body names."""
+    """The pending charge of a call that has just ended, if its cost becomes known later only."""
     made = call.resource
     # Also if the client has left by the time that it was made.
     if call.outcome not in (Outcome.OK, Outcome.CLIENT_DISCONNECTED) or made is None:
@@ -87,7 +85,7 @@ class DeferredCharges:
         self._errors = errors
 
     def set_pending(self, row: CallRecord, meter: object) -> None:
-        """Notes in the row what it leaves to be charged later. To be called before it is in the journal."""
+        """Sets the row's pending charge. To be called before the row is written to the journal."""
         if row.action != CACHE_CREATE or not isinstance(meter, CacheMeter):
             return
         content = meter.content()
@@ -99,8 +97,9 @@ class DeferredCharges:
     def apply_ended_call(
         self, row: CallRecord, meter: object, catalogue: Catalogue, *, is_complete: bool
     ) -> None:
-        """Takes what a call has left, and what its meter has seen if the response is complete. To be called
-        once the row is in the journal. Errors are logged: a charge stays pending then."""
+        """Applies an ended call: its own pending charge, and the result of an earlier call that its response
+        contains. To be called once the row is in the journal. Errors are logged; then a charge stays
+        pending."""
         try:
             # Also of one that is not: it frees what was buffered.
             known = meter.result(is_complete=is_complete) if isinstance(meter, ResultMeter) else None
@@ -128,7 +127,7 @@ class DeferredCharges:
             self._note_expiry(state, content)
 
     def amend(self, known: CallRecord) -> None:
-        """Completes the row of a call, unless somebody else was first."""
+        """Completes the row of a call, unless another request has read the same result before."""
         before = known.pending and self.pending.begun_by(known.pending.begun_by)
         # Somebody else has read the same result meanwhile.
         if before is None or before.pending == known.pending:
@@ -148,7 +147,8 @@ class DeferredCharges:
         self.pending.apply(known)
 
     def give_up(self, state: CallRecord, why: str) -> None:
-        """The cost of the call stays unknown; of a cached content, what is not charged yet."""
+        """Ends a pending charge: the cost of the call stays unknown, or the uncharged storage of a cached
+        content."""
         begun_by = state.pending.begun_by if state.pending else state.id
         note = f"{GIVEN_UP} {why}"
         self.amend(replace(state, pending=PendingCharge(begun_by=begun_by), usage_note=note))
@@ -183,8 +183,8 @@ class DeferredCharges:
 
 
 def is_gone(row: CallRecord, state: CallRecord) -> bool:
-    """Whether a call shows that a cached content is deleted. Google answers 403 or 404 for one that is not
-    there; so it does to the key of another project."""
+    """Whether a call shows that a cached content is deleted. Google responds 403 or 404 for one that does not
+    exist, but also to a key of another project."""
     if row.action == "cachedContents.delete" and row.outcome is Outcome.OK:
         return True
     refused = row.status == 404 or (row.status == 403 and "not found" in (row.error_message or "").lower())

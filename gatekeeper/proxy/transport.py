@@ -32,8 +32,8 @@ CallT = TypeVar("CallT", contravariant=True)
 
 class RequestHead(msgspec.Struct, frozen=True):
     """A request without its body. `path` is the part after `/gemini` and begins with one slash; `fields` are
-    the headers' first values by name; `size` is in bytes; `scope` is what the server knows of the connection
-    and of the client's address; `content_encoding` has the codings of all its fields, in lower case."""
+    the headers' first values by name; `size` is in bytes; `scope` is the ASGI scope, with the client's
+    address; `content_encoding` joins the values of all fields of that name, in lower case."""
 
     method: str
     path: bytes
@@ -47,7 +47,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     @property
     def is_compressed(self) -> bool:
-        """Whether the body's length does not bound the prompt."""
+        """Whether the body has a Content-Encoding, so that its length does not bound the prompt's."""
         return self.content_encoding not in (b"", b"identity")
 
     @classmethod
@@ -80,7 +80,7 @@ class RequestHead(msgspec.Struct, frozen=True):
         return [value for name, value in self.headers if name == CALL_ID_HEADER]
 
     def media_types(self) -> bytes:
-        """What the request says of its format, and of the response's."""
+        """The media types of the request, and those accepted for the response."""
         return b" ".join([value for _, value in self.named(MEDIA_TYPE_HEADERS)])
 
     def cross_site_reason(self, allowed: AllowedOrigins) -> str | None:
@@ -124,8 +124,8 @@ class Transport(Protocol[CallT]):
         ...
 
     async def find_session(self, call: CallT) -> Session | None:
-        """The session (an upload, an ephemeral token) that this request is part of, None if it is of none.
-        Called for uploads and streams, before the call is authenticated."""
+        """The session (an upload, an ephemeral token) that this request belongs to, None if to none. Called
+        for uploads and WebSockets, before the call is authenticated."""
         ...
 
     def request_length(self) -> int | None:
@@ -151,7 +151,7 @@ class Transport(Protocol[CallT]):
         ...
 
     def abort(self) -> None:
-        """Aborts the connection so that the client cannot take the response for complete."""
+        """Resets the connection, so that an incomplete response does not look complete to the client."""
         ...
 
     def release(self) -> None:
@@ -159,7 +159,7 @@ class Transport(Protocol[CallT]):
         ...
 
     def revocation(self, call: CallT) -> Refusal | None:
-        """Why a running call must end before it has come to its end; polled by the sweep."""
+        """Why a running call must be ended now: its key was revoked, for example. Polled by the sweep."""
         ...
 
     def is_disconnected(self) -> bool:
@@ -168,8 +168,8 @@ class Transport(Protocol[CallT]):
 
 
 def content_encoding(headers: Headers) -> bytes:
-    """The codings of a body, as whoever reads all fields of the name sees them (RFC 9110 §5.3): not the first
-    one only, behind which another could hide what the body refers to."""
+    """The codings of a body, from all fields of the name (RFC 9110 §5.3): a second field, if ignored, could
+    hide what the body refers to."""
     return b",".join([value.strip() for name, value in headers if name == b"content-encoding"]).lower()
 
 
