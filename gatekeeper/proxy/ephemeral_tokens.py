@@ -1,4 +1,5 @@
-"""Ephemeral tokens for the Live API: a created one is stored, so that it acts as the key that created it."""
+"""Ephemeral tokens for the Live API: a token is stored when it is created, so that its sessions count as
+those of the key that created it."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class TokenRelay(Relay):
         self.received = b""  # of the request's body
 
     def request(self) -> UpstreamRequest:
-        """Asks for a response that can be read as it is."""
+        """Asks for an uncompressed response, because the gateway reads it."""
         return super().request().uncompressed()
 
     async def send_buffered(self) -> None:
@@ -34,7 +35,7 @@ class TokenRelay(Relay):
 
     async def receive_request_chunk(self) -> bytes:
         chunk = await super().receive_request_chunk()
-        # A body that is longer is cut, and its times count as Google's defaults.
+        # A longer body is truncated; its times then count as Google's defaults.
         self.received = (self.received + chunk)[:MAX_BODY]
         return chunk
 
@@ -48,7 +49,7 @@ class TokenRelay(Relay):
             chunk = await source()
             ended = chunk is None
             body += chunk or b""
-        # Google's has less than a thousandth of the limit.
+        # Google's response has less than a thousandth of the limit.
         token = created_token(self.received, body, self.call.row.started_at) if ended else None
         if token is not None:
             await self.store(token)

@@ -1,5 +1,5 @@
-"""A call that is only asked about: the rules of a real one, up to where that would begin. It writes nothing
-and takes nothing."""
+"""Whether a hypothetical call would be admitted: the checks of a real call, up to where that is recorded.
+Nothing is written or reserved."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ async def _admit(
         await check_buffered(call, question.body)
         reserves = preview_reservation(call, question.body)
         reserve_rates_of(call, is_seen=True)
-        # As the body of a call chooses among the Google keys, after its rates were taken.
+        # As in a real call, the body chooses among the Google keys after the rates were reserved.
         call.google_key.check(call.route.model or next(iter(call.request_parser.summary.models), None))
     except CallFailed as failed:
         return failed.refusal, None
     finally:
-        # Nobody has seen what it took: there was no checkpoint in between.
+        # No other call has seen the reservations: there was no checkpoint in between.
         for taken in call.rate_reservations:
             taken.undo()
     return None, reserves

@@ -1,17 +1,17 @@
-"""How a call can end other than by a completely relayed response.
+"""The exceptions that end a call without a completely relayed response.
 
     CallFailed
     ├── Refused               the gateway refused the call; nothing went upstream
     ├── UpstreamUnreachable   no connection, or it was lost before the response's first byte
     │   └── UpstreamTimeout   no byte within the timeout
     ├── UpstreamBroken        the upstream's response ended early
-    ├── RedirectRefused       the upstream named an address to which the gateway does not go
+    ├── RedirectRefused       the upstream named a URL that the gateway does not request
     ├── GoogleKeyRefused      Google refused the gateway's own API key
     ├── ClientGone            the client disconnected
     └── CutByGateway          the gateway ended the response
 
-`refusal` is the error for the client, if one can still be sent; `error_message` is the text of the column, by
-Google or by the gateway, without any secret.
+`refusal` is the error for the client, if one can still be sent; `error_message` makes the text of the
+ledger's column `error_message`, by Google or by the gateway, without any secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.server.request_validation import MalformedRequest
 
 MAX_ERROR_MESSAGE = MAX_LENGTHS["error_message"]
-MAX_QUOTA_NOTE = 150  # characters of the quota and the delay, which a long message must not displace
+MAX_QUOTA_NOTE = 150  # characters of the quota and the delay, which are kept in full after a long message
 # Keys of this gateway, and Google's two kinds of keys; not `task-force`, `FAQ.`, or `sk-...wxyz`, which is
 # the name of a key without an alias.
 SECRET_PATTERN = re.compile(
@@ -118,7 +118,7 @@ def no_response(detail: str) -> NoResponse:
 
 
 def undecodable_error(status: int, coding: bytes) -> UpstreamBroken:
-    """An error response whose body may contain anything, the gateway's own key included."""
+    """An error response that the gateway cannot decode, and so cannot search for its own key."""
     return UpstreamBroken(
         Refusal(
             Reason.UPSTREAM_UNREACHABLE,
@@ -129,7 +129,8 @@ def undecodable_error(status: int, coding: bytes) -> UpstreamBroken:
 
 
 def foreign_redirect(host: str | None) -> RedirectRefused:
-    """The redirect of a download to another host, or to what is no plain URL (None)."""
+    """The redirect of a download to a host that is not allowed, or (None) to something that is not a plain
+    URL."""
     where = f"the host {host}" if host else "an address that is not a plain URL"
     return RedirectRefused(
         Refusal(
@@ -142,7 +143,7 @@ def foreign_redirect(host: str | None) -> RedirectRefused:
 
 
 def foreign_upload_address(host: str | None) -> RedirectRefused:
-    """The address of an upload at another host, or what is no plain URL (None)."""
+    """The URL of an upload at a host that is not allowed, or (None) something that is not a plain URL."""
     where = f"at the host {host}" if host else "that is not a plain URL"
     return RedirectRefused(
         Refusal(
@@ -163,7 +164,8 @@ def too_many_redirects(limit: int) -> RedirectRefused:
 
 
 def redirect_unauthorized() -> RedirectRefused:
-    """A 401 of a host that was given no key: to the client it would be about its own."""
+    """A 401 of a host that was sent no key: relayed, it would look to the client as if its own key was
+    refused."""
     return RedirectRefused(
         Refusal(
             Reason.UPSTREAM_UNREACHABLE,
@@ -223,8 +225,9 @@ def malformed_refusal(malformed: MalformedRequest) -> Refused:
 def to_call_failed(
     error: CallFailed | ClientDisconnected | MalformedBody, *, response_started: bool = True
 ) -> CallFailed:
-    """The errors of `server` as failures of a call. A response that breaks off ends the client's, which is
-    told of it only if it was sent nothing yet: some are read before they are passed on (lists, tokens)."""
+    """The errors of `server` as failures of a call. A response that breaks off makes the client's response
+    break off; an error is sent only if nothing was sent yet: some responses are read before they are relayed
+    (lists, tokens)."""
     match error:
         case UpstreamBroken(refusal=None) if not response_started:
             why = f"{DEFAULT_MESSAGES[Outcome.UPSTREAM_BROKEN]} {MAY_HAVE_RUN}."

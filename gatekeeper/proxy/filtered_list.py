@@ -1,8 +1,9 @@
-"""Lists, for a key that sees its own resources only: the one place where a response is rewritten.
+"""List responses filtered for a key that may see its own resources only: the one place where a response's
+body is rewritten.
 
-The others' items are left out, and the page is filled from Google's further ones, so that the client pages
-through its own items as if there were no others. What cannot be read is never passed on. HEAD is sent
-upstream as GET, so that its Content-Length is that of the filtered list.
+Other keys' items are left out, and the page is filled from Google's next pages, so that the client sees only
+its own items. A response that cannot be parsed is never relayed. HEAD is sent upstream as GET, so that its
+Content-Length is that of the filtered list.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientStream
 from gatekeeper.upstream.connection import ResponseHead, UpstreamRequest
 
-# Of one client's request, which ends with a shorter page then: 2,000 items of others and more.
+# Google's pages for one request, after which its page stays shorter: at least 2,000 items of other keys.
 MAX_PAGES = 100
 MAX_SECONDS = 20.0
 MAX_BYTES = 32 * 1024 * 1024  # decoded, of all pages; also of one
 IDENTITY = (b"", b"identity")
-# Of a request: they ask for a part of Google's page, or whether that has changed.
+# Of a request: they would apply to Google's page.
 CONDITIONAL_AND_RANGE_HEADERS = frozenset(
     {b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
 )
-# Of a response: they describe bytes that the client does not get.
+# Of a response: they describe Google's page, not the filtered one.
 REPRESENTATION_HEADERS = frozenset(
     {
         b"content-length", b"content-encoding", b"content-range", b"accept-ranges", b"etag", b"last-modified",
@@ -53,8 +54,9 @@ REPRESENTATION_HEADERS = frozenset(
 
 
 def filtered_kind(call: ProxyCall) -> ListKind | None:
-    """What the call lists, if its key sees only some of it, or if that is in several projects: through all of
-    them goes the master key's list, too, unless it is asked for in a form that cannot be read."""
+    """The kind of list to filter; None for any other call. A virtual key's lists are filtered, and with
+    Google keys of several projects the master key's list is merged from all of them, unless it is requested
+    in a form that cannot be parsed."""
     if call.session is not None or not (call.key or call.google_key.has_several_projects):
         return None
     kind = list_kind(call.row.method, call.route)
@@ -80,7 +82,8 @@ def read_list_query(call: ProxyCall, kind: ListKind) -> ListQuery:
 
 
 class FilteredListRelay(Relay):
-    """Asks for page after page by the way of all requests, `send_buffered`, and answers at the end."""
+    """Requests page after page from Google, each by `Relay.send_buffered`, and sends one response at the
+    end."""
 
     def __init__(self, call: ProxyCall, stream: ClientStream, kind: ListKind) -> None:
         super().__init__(call, stream)
@@ -105,16 +108,16 @@ class FilteredListRelay(Relay):
 
     @property
     def cursor(self) -> str:
-        """Where the page begins that is asked for."""
+        """The cursor of the page that is requested now."""
         return self.filtered.next_request.cursor if self.filtered.next_request else self.cursors.beginning
 
     @property
     def page_token(self) -> str:
-        """Google's, of that page."""
+        """Google's page token for that page."""
         return ListCursor.of(self.cursor).token
 
     async def cursor_of(self, token: str) -> str:
-        """Where the client goes on. Raises Refused."""
+        """The cursor of a client's page token. Raises Refused."""
         if self.kind.is_openai:
             name = position_name(token, self.kind)
             await self.prepare([name] if name else [])
@@ -155,10 +158,10 @@ class FilteredListRelay(Relay):
             following = self.cursors.after(self.cursor, None)
             if following is None and self.form is None:
                 raise
-            # What is in that project nobody can use: the operator was told.
+            # Without a valid key nobody can use that project's resources; the error is logged.
             self.filtered.go_on(following)
         except CallFailed:
-            # The client has what there is, and meets the fault where it goes on.
+            # The client gets the items so far, and the error with its next page.
             if not self.filtered.items:
                 raise
             self.filtered.stop()
@@ -178,7 +181,7 @@ class FilteredListRelay(Relay):
         return UpstreamRequest("GET" if is_head else method, target, [*kept, (b"accept-encoding", b"gzip")])
 
     async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
-        """Takes one page, or ends with Google's error."""
+        """Adds one page, or relays Google's error."""
         if head.status // 100 == 2:
             await self.take(head, await self.read_body(head, first, source))
         elif self.filtered.items:
@@ -220,7 +223,7 @@ class FilteredListRelay(Relay):
             self.form = page
 
     def is_own(self, item: Item) -> bool:
-        """Whether the key sees an item where it is listed."""
+        """Whether an item belongs into this list at the current cursor."""
         if item.is_prebuilt:
             return self.cursors.is_first(self.cursor)
         return self.owners.may_see(self.key, item.name) and self.cursors.has(self.cursor, item.name)

@@ -1,7 +1,5 @@
-"""Which header fields cross the gateway, in both directions: all of them, except those that are withheld.
-
-Withheld are also credentials in responses: some of Google's repeat the request's headers, the API key
-included.
+"""Which header fields are relayed, in both directions: all except those listed here. Credentials in responses
+are among those: some of Google's repeat the request's headers, including the API key.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ HOP_BY_HOP = frozenset(
         b"te", b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings", b"expect",
     }
 )  # fmt: skip
-# The last three are other APIs': a client that sends one has put a key of this gateway in the wrong place.
+# The last three are of other APIs: a client that sends one has put this gateway's key in the wrong header.
 CREDENTIALS = frozenset({b"x-goog-api-key", b"authorization", b"api-key", b"x-api-key", b"x-litellm-api-key"})
 TAG_HEADERS = frozenset({b"tags", b"x-gatekeeper-tags", b"x-litellm-tags"})
 USER_HEADERS = (b"x-gatekeeper-user", b"x-litellm-end-user-id")
@@ -40,7 +38,8 @@ NOT_FORWARDED = (
 )
 
 LENGTH = frozenset({b"content-length"})
-# By their own spelling only does the gateway read a body: another one could have it read in another way.
+# With an underscore (`content_type`) the upstream might read them, and parse the body otherwise than the
+# gateway.
 DESCRIBES_BODY = LENGTH | {b"content-encoding", b"content-type"}
 _NAME: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
 
@@ -72,10 +71,10 @@ WITHHELD_BY_REASON: dict[str, frozenset[bytes]] = {
     ),
 }  # fmt: skip
 WITHHELD = frozenset(name for group in WITHHELD_BY_REASON.values() for name in group)
-# The gateway's to say: which origins may read its responses (CORS), and whatever has its name.
+# Set by the gateway only: CORS headers, and those with its own name.
 OWN_PREFIXES = (b"access-control-", b"x-gatekeeper-")
 
-# What frames, routes or describes a message must not come after it (RFC 9110 §6.5.1).
+# Fields for framing, routing or content must not be trailers (RFC 9110 §6.5.1).
 NOT_IN_TRAILERS = frozenset(
     {
         b"age", b"cache-control", b"content-encoding", b"content-length", b"content-range", b"content-type",
@@ -165,8 +164,8 @@ def accepts_gzip(value: bytes) -> bool:
 
 @lru_cache(maxsize=64)
 def _connection_options(connection: bytes) -> frozenset[bytes]:
-    """Fields that `Connection` names, beside those that are never relayed: they are for this hop only. The
-    body's length never is, or its bytes would be read as another request."""
+    """The fields that `Connection` names, without those that are never relayed anyway: they are for this hop
+    only. `Content-Length` is not among them: without it the body would be read as another request."""
     options = frozenset(option.strip().lower() for option in connection.split(b","))
     # A client could name it here; without it the two sides would disagree on the body's end.
     return options - HOP_BY_HOP - LENGTH - {b""}
@@ -189,8 +188,8 @@ def is_withheld(name: bytes) -> bool:
 
 
 def upstream_trailers(trailers: Headers) -> Headers:
-    """The trailers of a request for the upstream: what may come in one, and could not keep a call from being
-    metered if it was read as a header."""
+    """The trailers of a request for the upstream, without fields that are not allowed there, and those that
+    would change how the call is metered if they were read as headers."""
     names = {name: name.replace(b"_", b"-") for name, _ in trailers}
     dropped = NOT_FORWARDED | NOT_IN_TRAILERS
     return [

@@ -1,7 +1,6 @@
-"""The HTTP transports: the client's side of a call that is one request and one response, and of a CORS
-preflight.
+"""The HTTP transports: of a call that is one request and one response, and of a CORS preflight.
 
-Preflights the gateway answers itself, and asks for no key, because browsers send none.
+The gateway responds to preflights itself, without authentication, because browsers send no key with them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ NO_CONTENT = 204
 
 
 class HttpTransport:
-    """Unary calls, streams, uploads, downloads."""
+    """The client's side of unary calls, streams, uploads and downloads."""
 
     __slots__ = ("_continues_upload", "_headers", "client_socket", "stream")
     is_stream = False
@@ -70,7 +69,7 @@ class HttpTransport:
 
     async def relay(self, call: ProxyCall) -> None:
         route = call.route
-        # Before all else: what answers with a list must not pass unfiltered by another relay.
+        # First: a list must not be relayed unfiltered by another relay.
         if kind := filtered_kind(call):
             await FilteredListRelay(call, self.stream, kind).run()
         elif route.upload:
@@ -122,7 +121,7 @@ class PreflightTransport(HttpTransport):
 
 
 class PreflightCall(CallLifecycle):
-    """A call without a key, a begin and a cost; nothing of the path is looked at."""
+    """A call without a key, a `begin` record and a cost, whatever its path."""
 
     def parse(self) -> None:
         super().parse()

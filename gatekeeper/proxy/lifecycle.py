@@ -1,4 +1,5 @@
-"""The life of one call, from the request's head to its line in the ledger. Read `CallLifecycle.run` first."""
+"""The lifecycle of one call, from the request's head to its row in the ledger. Read `CallLifecycle.run`
+first."""
 
 from __future__ import annotations
 
@@ -34,17 +35,17 @@ FINAL_ERROR_TIMEOUT = 5.0  # seconds to send the error of a failed call
 
 
 class CallLifecycle(ProxyCall):
-    """A call with its life: `run` is the whole of it."""
+    """A call and its lifecycle: `run` calls the steps in order."""
 
     __slots__ = ()
 
     async def run(self) -> None:
-        """The call's lifecycle. It is always settled."""
+        """Runs the call from start to end. It is always settled."""
         try:
             try:
                 with self.cancel_scope:
                     self.parse()
-                    # First: what goes on with an upload, or has an ephemeral token, may have no key.
+                    # First: a request of a running upload, or with an ephemeral token, needs no key.
                     if self.route.upload or self.transport.is_stream:
                         self.session = await self.transport.find_session(self)
                     self.authenticate()  # of `ProxyCall`: sets `key` and `accounts`
@@ -83,7 +84,7 @@ class CallLifecycle(ProxyCall):
             raise Refused(refusal)
 
     def admit(self) -> None:
-        """Refuses what is not allowed, before a byte goes upstream."""
+        """Checks the request's head before a byte goes upstream. Raises Refused."""
         refusal = request_refusal(self)
         if refusal is None:
             refusal = self.transport.unsupported_refusal(self)
@@ -94,7 +95,7 @@ class CallLifecycle(ProxyCall):
             raise Refused(refusal)
 
     def prepare_exchange(self) -> None:
-        """Chooses the Google key, and whether the exchange goes on without its client."""
+        """Chooses the Google key, and whether the call is finished if its client disconnects."""
         self.google_key.choose(self.row, self.route, self.session and self.session.google_key)
         self.exchange.finishes_without_client = finishes_without_client(
             self.route, self.key, self.context.settings
@@ -123,9 +124,9 @@ class CallLifecycle(ProxyCall):
         await self.transport.refuse(refusal, self.row.id)
 
     def settle(self) -> None:
-        """Tokens, cost, the ledger's line and the key's spend, without an await. If accounting fails that is
-        logged, and the row is written all the same: its cost is unknown, and a budget is charged the upper
-        bound from the call's start."""
+        """Completes the row, writes it to the ledger and adds its cost to the spend, without an await. If
+        accounting fails, that is logged and the row is still written: with an unknown cost, and the budgets
+        are charged what was reserved at the start."""
         row, context = self.row, self.context
         if self.failure is None and not self.relay_complete:
             self.failure = CutByGateway()  # the server's task is being cancelled
@@ -146,7 +147,7 @@ class CallLifecycle(ProxyCall):
         self.record()
 
     def record(self) -> None:
-        """Writes the journal's line and the key's spend."""
+        """Writes the row to the journal and adds its cost to the spend."""
         row, context = self.row, self.context
         try:
             context.ledger.end(row)
@@ -161,7 +162,7 @@ class CallLifecycle(ProxyCall):
         )
 
     def account(self) -> None:
-        """Completes the row: outcome, tokens, cost, and what was made."""
+        """Completes the row: outcome, tokens, cost, and created resources."""
         context, exchange, response = self.context, self.exchange, self.meter.finish()
         exchange.response_bytes = self.meter.body_bytes
         self.row.made = context.created_by(self.row, self.head.path, exchange.upstream_status, response)

@@ -1,8 +1,8 @@
-"""Where a list goes on: at a page token of Google's, in one of the projects of the gateway's Google keys.
+"""Cursors of filtered lists: a Google project and a page token of Google's in it.
 
-A key's resources may be in any of them, and each has a list of its own: they follow one another, in the order
-of the Google keys. Keys that are said to be of two projects may be of the same: each then lists everything,
-and a resource counts in the project of the Google key with which it was made.
+A key's resources may be in several projects, and Google lists one project at a time: the lists are
+concatenated, in the order of the Google keys. If keys configured as of two projects are really of one, both
+lists have everything: then a resource counts in the project of the Google key that created it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gatekeeper.proxy.call_google_key import CallGoogleKey
 
 
 class ListCursor(NamedTuple):
-    """Where a list goes on. `token` is Google's; empty at the beginning of the project's list."""
+    """A position in a list. `token` is Google's page token; empty for the first page of the project."""
 
     project: str
     token: str
@@ -32,8 +32,8 @@ class ListCursor(NamedTuple):
 
 
 class ListCursors:
-    """The cursors of one list, as texts. `scope` is what a client's token may be used for: the key's id, the
-    list."""
+    """The cursors of one list, as strings. `scope` is what a client's token is valid for: the key's id and
+    the list."""
 
     def __init__(
         self, row: CallRecord, keys: CallGoogleKey, tokens: PageTokens, scope: tuple[str, ...]
@@ -47,22 +47,23 @@ class ListCursors:
         return ListCursor(self._projects[0], "").text
 
     def of_item(self, name: str, position: str) -> str:
-        """Behind an item of OpenAI's form."""
+        """The cursor after an item of an OpenAI-style list."""
         project = self._keys.project_of(name)
         return ListCursor(project if project in self._projects else self._projects[0], position).text
 
     def sealed(self, cursor: str) -> str:
-        """The client's token."""
+        """The page token for the client."""
         return self._tokens.seal(cursor, *self._scope)
 
     def unsealed(self, token: str) -> str | None:
-        """None for a token that was not given to this key for this list, or whose project is gone."""
+        """The cursor of a client's page token; None for one of another key or list, or whose project has no
+        key any more."""
         cursor = self._tokens.unseal(token, *self._scope)
         return cursor if cursor is not None and ListCursor.of(cursor).project in self._projects else None
 
     def after(self, cursor: str, token: str | None) -> str | None:
-        """Behind the page that is at the cursor, and has this token of Google's: in the next project where it
-        has none; None behind the last one."""
+        """The cursor of the next page, by Google's token for it: without one that of the next project; None
+        after the last project."""
         project = ListCursor.of(cursor).project
         if token is not None:
             return ListCursor(project, token).text
@@ -70,17 +71,17 @@ class ListCursors:
         return ListCursor(later[0], "").text if later else None
 
     def is_first(self, cursor: str) -> bool:
-        """Whether it is in the first project: what is the same in all is listed there."""
+        """Whether it is in the first project: items that all projects have are listed there only."""
         return ListCursor.of(cursor).project == self._projects[0]
 
     def has(self, cursor: str, name: str) -> bool:
-        """Whether a resource that is listed at the cursor counts there."""
+        """Whether a resource listed at the cursor belongs to that project's list."""
         if len(self._projects) == 1:
             return True
         project = self._keys.project_of(name)
-        # One whose project has no key any more, or is not known, would be in no list at all.
+        # One whose project is unknown or has no key any more would be in no list otherwise.
         return project == ListCursor.of(cursor).project or project not in self._projects
 
     def switch_project(self, cursor: str) -> None:
-        """Takes a Google key of the cursor's project. Raises Refused."""
+        """Switches to a Google key of the cursor's project. Raises Refused."""
         self._keys.switch_project(self._row, ListCursor.of(cursor).project)
