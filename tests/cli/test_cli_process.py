@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO, cast
 
 import click
@@ -315,16 +316,18 @@ def test_an_export_that_is_ended_leaves_no_file(
     (theirs := tmp_path / "calls.part").write_text("mine")
     (temporary := tmp_path / "tmp").mkdir()
     words = ("calls", "export", "--out", str(out), "--format", form, "--url", gateway.url)
+    over = Event()
     with started(*words, TMPDIR=str(temporary)) as command:
 
         def page(_asked: Any) -> object:
             if len(gateway.asked) > 1:
                 command.process.send_signal(number)
-                command.process.join(20)
+                over.wait(20)
             return {"calls": [{"id": "i" * 36}], "next_cursor": "1"}
 
         gateway.answers = {"GET /calls": page}
         assert command.ended() == 128 + number
+        over.set()
     assert sorted(tmp_path.iterdir()) == sorted([out, theirs, temporary])
     assert [*temporary.iterdir()] == []
     assert (out.read_text(), theirs.read_text()) == ("before", "mine")
