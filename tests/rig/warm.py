@@ -141,12 +141,24 @@ def forked(number: int) -> None:
             for each in (requests, woken, wake, *endings.values()):
                 each.close()
             _become(words, folder, environment, numbers)
-            main()
+            _run(main)
         ending = socket.socket(fileno=numbers.pop())
         for each in numbers:
             os.close(each)
         ending.send(str(pid).encode())
         endings[pid] = ending
+
+
+def _run(main: Callable[[], None]) -> None:
+    """The program to its end. An interpreter would then take all of its objects apart, and by that copy the
+    memory that this process shares with its parent: most of what a command costs."""
+    try:
+        main()
+    except SystemExit as ended:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(ended.code or 0))
 
 
 def repeated(*words: str) -> None:
