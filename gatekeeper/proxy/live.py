@@ -1,6 +1,6 @@
 """The WebSocket transport, of the Live API's sessions (`/ws/…BidiGenerateContent`).
 
-What the gateway refuses is told by a Close frame on an accepted handshake: clients show its reason, and lose
+The gateway refuses by accepting the handshake and sending a Close frame: clients show its reason, but drop
 the body of an HTTP response. Google's own refusal of a handshake is relayed as it is.
 """
 
@@ -51,7 +51,7 @@ from gatekeeper.upstream.websocket import UpstreamHandshake, open_upstream
 
 # Close codes (RFC 6455 §7.4.1, and IANA's registry of WebSocket close codes)
 GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
-# Each side has a handshake of its own in these.
+# Fields of the handshake, which are made anew for each of the two connections.
 HANDSHAKE_HEADERS = (b"sec-websocket-key", b"sec-websocket-extensions", b"sec-websocket-accept")
 MAX_REFUSAL_BODY = 1024 * 1024  # bytes of Google's refusal of a handshake
 TOKEN = re.compile(r"[!-~]+")  # visible ASCII
@@ -67,10 +67,10 @@ NOT_LIVE = Refusal(
 
 
 class LiveTransport:
-    """One WebSocket of a client, and that to the upstream."""
+    """A client's WebSocket, relayed to one to the upstream."""
 
     is_stream = True
-    client_socket: ClientSocket | None = None  # a session has more to ask than its socket
+    client_socket: ClientSocket | None = None  # its WebSocket must be asked, too
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  it has a better one
         self.websocket: WebSocket = scope["state"]["websocket"]
@@ -102,8 +102,8 @@ class LiveTransport:
         return None if (call.route.action or "").startswith("Bidi") else NOT_LIVE
 
     async def find_session(self, call: ProxyCall) -> Session | None:
-        """That of the client's ephemeral token. One that this gateway does not know is Google's to judge in
-        open mode, if a header can carry it; otherwise it is refused."""
+        """The session of the client's ephemeral token. An unknown token is refused; in open mode it is passed
+        on to Google, if it is valid in a header."""
         credential, token = call.credential, ephemeral_token(call.headers, call.head.query)
         if token is None:
             return None
@@ -112,7 +112,7 @@ class LiveTransport:
         other_key = credential.secret not in (None, token)
         if session is None and other_key:
             return None
-        # From a query it comes percent-decoded: with a line end it would be further headers upstream.
+        # In a query it was percent-decoded: a line break in it would inject headers upstream.
         if session is None and not (call.context.settings.open_mode and TOKEN.fullmatch(token)):
             raise Refused(TOKEN_UNKNOWN)
         self._token = token
@@ -123,7 +123,7 @@ class LiveTransport:
         return None
 
     async def relay(self, call: ProxyCall) -> None:
-        # Those of its model are taken once that is known.
+        # The rates of its model are reserved once that is known.
         applied = limits_of_accounts(call.accounts, counts_tokens=True)
         if applied:
             reserve_rates(call, applied, UNBOUNDED)
@@ -133,8 +133,8 @@ class LiveTransport:
         pool = call.context.upstream
         try:
             while True:
-                # A new one: it is never given back, and a kept one might have been closed by the upstream
-                # meanwhile.
+                # A new connection: a WebSocket never returns to the pool, and an idle one might have been
+                # closed by the upstream.
                 connection = await pool.connect()
                 try:
                     return await self._open_session(call, connection)
@@ -173,7 +173,7 @@ class LiveTransport:
         mask = call.context.mask
         error = ErrorResponse(mask, head.status, head.headers, UpstreamBody(connection))
         await error.buffer()
-        # With a client's token what Google says is about that, and no other key could be tried.
+        # With a client's token the refusal is about that token, and no other key can be tried.
         if self._token is None:
             call.google_key.failed(call.row, error, repeatable=True)
         body = error.first_chunk() or b""
@@ -218,7 +218,7 @@ class LiveTransport:
         if call.key is None or self._session is None:
             return None
         registry = call.context.registry
-        # A secret that was replaced ends the sessions that it has opened, but not those of tokens.
+        # Rotating a key ends the sessions opened with the old secret, but not those of tokens.
         if call.session or not call.credential.secret:
             found = registry.by_id(call.key.record.token_id)
         else:
@@ -228,8 +228,8 @@ class LiveTransport:
         )
 
     def is_disconnected(self) -> bool:
-        # A half-closed client may still wait for the response to a request, but can use no WebSocket. Once
-        # that is open, what it has sent before is read first.
+        # A client that has half-closed its connection cannot use a WebSocket. Once that is open, the messages
+        # sent before are read first.
         connection = self._connection
         return connection.is_disconnected() or (
             connection.cleanly_half_closed and not self.websocket.is_responded
@@ -237,8 +237,7 @@ class LiveTransport:
 
 
 def close_code(refusal: Refusal) -> int:
-    """The code for a session that is refused or ended: by policy, or because of what a later one may not
-    meet."""
+    """The Close code for a refusal: of policy, or of a condition that may pass."""
     if refusal.status < 500 and refusal.retry_after is None:
         return POLICY_VIOLATION
     return INTERNAL_ERROR if refusal.status in (502, 504) else TRY_AGAIN_LATER
@@ -254,8 +253,8 @@ def close_reason(refusal: Refusal) -> str:
 
 
 def request_headers(call: ProxyCall, token: str | None) -> Headers:
-    """The client's headers for the upstream, but its handshake's key and extensions. The only credential is
-    the token, if there is one, or the Google key."""
+    """The client's headers for the upstream, without those of its own handshake. The only credential is the
+    token, if there is one, else the Google key."""
     fields = call.upstream_headers(call.context.upstream, chunked=False)
     kept = [field for field in fields if not field[0].replace(b"_", b"-").startswith(HANDSHAKE_HEADERS)]
     if token is None:
@@ -265,6 +264,6 @@ def request_headers(call: ProxyCall, token: str | None) -> Headers:
 
 
 def response_headers(call: ProxyCall, headers: Headers) -> Headers:
-    """The upstream's headers for the client, but those of its own handshake."""
+    """The upstream's headers for the client, without those of its own handshake."""
     kept = call.context.mask.headers(downstream_headers(headers, call.row.id))
     return [field for field in kept if not field[0].startswith(b"sec-websocket-")]

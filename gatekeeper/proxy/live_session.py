@@ -1,7 +1,7 @@
 """An open Live session: the messages of both sides, each relayed before it is metered, until either ends.
 
-A side that ends properly, by a Close frame, has its code and reason relayed, and gets the other side's
-answer. One that ends abruptly ends the other at once, abruptly as well.
+If a side ends with a Close frame, its code and reason are relayed, and the other side's Close frame is
+relayed back. If a connection breaks, the other one is aborted at once.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ from gatekeeper.proxy.upstream_response import is_key_error_message
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
 
-# As long as clients wait: with five seconds an upstream that still answered lost its last messages.
+# As long as clients wait: with five seconds the last messages of an upstream that was still sending were
+# lost.
 CLOSING_TIMEOUT = 10.0  # seconds for one side's answer to the other's Close frame
 MESSAGE_TOO_BIG = 1009
 USAGE = b"usageMetadata"
 QUOTA_WORDS = re.compile(r"exceeded your current quota|RESOURCE_EXHAUSTED", re.IGNORECASE)
-PROPER_CODES = (1000, 1001, NO_CODE)  # by any other Google says that something is wrong
+PROPER_CODES = (1000, 1001, NO_CODE)  # any other code reports an error
 
 
 class SessionMeter:
-    """The meter of a session. `closed` is the error by which Google ended it."""
+    """The meter of a session. `closed` is the error in Google's Close frame, if there is one."""
 
     delimiters = None
     body_bytes = 0
@@ -65,8 +66,8 @@ class SessionMeter:
 
 
 class LiveSession:
-    """One session of a call. `token` is the ephemeral token by which it is opened, if it is not the Google
-    key; `received_bytes` and `sent_bytes` count payloads, as the client sees them."""
+    """The open session of a call. `token` is the client's ephemeral token, if it was opened with that instead
+    of the Google key; `received_bytes` and `sent_bytes` count payload bytes from and to the client."""
 
     def __init__(
         self, call: ProxyCall, token: str | None, client: WebSocketStream, upstream: WebSocketStream
@@ -112,14 +113,15 @@ class LiveSession:
                 # Google charges for what came before a later message.
                 self._end(Refused(refused.refusal) if is_first else CutByGateway(refused.refusal))
                 return
-            # What a lost upstream has said before, its Close frame perhaps, is for the other task to read.
-            # The client may not have seen that yet, and its answer comes after what it is still sending.
+            # If the upstream is lost the other task still reads what it sent before, perhaps a Close frame.
+            # The client may not have seen that yet, and goes on sending until it answers it.
             with suppress(WebSocketLost):
                 await self.upstream.send(received)
         await self._client_ended(received)
 
     async def _check_setup(self, first: Message) -> None:
-        """What the key's limits say about the model, before the first message goes up. Raises Refused."""
+        """Checks the model against the key's limits, before the first message goes upstream. Raises
+        Refused."""
         self.model_pending = False
         self._request_summary = await _read(first)
         await check_setup(self.call, self._request_summary, first.payload)
@@ -127,7 +129,7 @@ class LiveSession:
             self._spend_watch = SpendWatch(self.call, reservation)
 
     async def _check_later(self, later: Message) -> None:
-        """What the key's limits say about the tools that a later message puts in place of the first one's.
+        """Checks the tools of a later message, which replace the first one's, against the key's limits.
         Raises Refused."""
         # `tools` in any spelling; letters may be escaped.
         if self._limits_searches and (b"ools" in later.payload or b"\\u00" in later.payload):
@@ -140,8 +142,8 @@ class LiveSession:
             )
 
     async def _check_references(self, message: Message, *, is_first: bool) -> None:
-        """Refuses a message that refers to what the key may not see. Raises Refused."""
-        # A later one can refer to files only, and most are sound.
+        """Checks that the key may see the resources that a message refers to. Raises Refused."""
+        # A later message can refer to files only, and most are audio.
         if self.call.key is None or not (is_first or names_a_file(message.payload)):
             return
         named = await _read(message)
@@ -175,7 +177,7 @@ class LiveSession:
                 self._end(ClientGone())
                 return
             finally:
-                # Also what the client does not get any more: Google bills it.
+                # Also if the client did not get it: Google bills it.
                 self._meter.feed(received.payload)
             if self.call.rate_reservations and USAGE in received.payload:
                 note_rates(self.call, self._meter.summary)
@@ -191,7 +193,7 @@ class LiveSession:
 
     async def _upstream_ended(self, end: Close) -> None:
         call, abrupt = self.call, end.violation or end.code == LOST
-        # NUL stands for no token: an empty text would be found everywhere.
+        # NUL if there is no token: an empty string would match everywhere.
         reason = call.context.mask.text(end.reason.replace(self.token or "\0", "[token]")) or ""
         if (closed := self.client.peer_close) is not None:
             if closed.code != LOST and not closed.violation:
@@ -219,13 +221,13 @@ class LiveSession:
 
 
 def close_error(code: int, reason: str) -> UpstreamError:
-    """How Google ended a session, as an error of its API."""
+    """Google's Close frame as an error of its API."""
     message = f"The session was closed with {code}{': ' if reason else ''}{reason}"
     return UpstreamError(code=code, status=None, message=message, reason=None, retry_delay=None)
 
 
 async def _read(message: Message) -> RequestSummary:
-    """What a message names: the first one `setup.model`."""
+    """The summary of a message; the first one has `setup.model`."""
     parser = request_parser(None, None)
     await parse_cooperatively(parser, message.payload)
     return parser.summary

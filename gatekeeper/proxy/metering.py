@@ -1,4 +1,5 @@
-"""What is read of a response while its bytes pass, and what of that is noted before the client has them."""
+"""Metering of responses: which meter reads the body, and how created resources are recorded before the client
+has their names."""
 
 from __future__ import annotations
 
@@ -25,12 +26,12 @@ from gatekeeper.proxy.tee_meters import CacheMeter, CreatedNamesMeter, ResultMet
 from gatekeeper.upstream.connection import ResponseHead
 
 DOWNLOADS = frozenset({"files.download", "openai.files.content"})
-# What tells of other resources once it has ended, or of those that it works with.
+# Collections whose resources may name others: those that they have created, or work with.
 MAY_NAME_CREATED = frozenset(
     {"operations", "models", "batches", "interactions", "triggers", "videos", "tunedModels"}
 )
 CREATE_NOTHING = OPENAI_GENERATING | IMAGE_ACTIONS | EMBEDDING | {OPENAI_EMBEDDING}
-# Chunks of a response that are searched for a new resource's name: it comes in the first ones, and searching
+# Chunks of a response that are searched for a created resource's name: it is in the first ones, and searching
 # costs more than relaying.
 CHUNKS_SEARCHED = 16
 
@@ -46,7 +47,7 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
         meter = meter_for(media_type, encoding, *reading, status=head.status)
     else:
         meter = NO_METER
-    # A 206 is a part, of which nothing may be concluded.
+    # A 206 has only a part of the document.
     if head.status != 200:
         return meter
     if may_name_created(call.route.action, owned_resource_in_path(call.head.path)):
@@ -57,7 +58,7 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
 
 
 def may_name_created(action: str | None, named: OwnedResource) -> bool:
-    """Whether the answer to a call may tell of resources beside the one that it is about."""
+    """Whether the response to a call may name other resources than the one requested."""
     return action == "interactions.create" or (
         named.name is not None and named.name.partition("/")[0] in MAY_NAME_CREATED
     )
@@ -70,7 +71,8 @@ def _with_created_names(meter: Meter, encoding: bytes) -> Meter:
 
 
 def _with_results(call: ProxyCall, meter: Meter, media_type: bytes | None, encoding: bytes) -> Meter:
-    """Also reads what an earlier call waits for, and cached contents; only if the response is whole."""
+    """Also reads the result that an earlier call waits for, and cached contents; only of a complete
+    response."""
     if encoding not in IDENTITY + GZIP:
         return meter
     if call.route.action == CACHE_CREATE:
@@ -80,15 +82,15 @@ def _with_results(call: ProxyCall, meter: Meter, media_type: bytes | None, encod
         return meter
     if is_stored(awaited):
         return CacheMeter(meter, is_gzip=encoding in GZIP)
-    # A cancellation answers with the interaction.
+    # The response to a cancellation is the interaction.
     is_shown = call.row.method == "GET" or call.route.action == "interactions.cancel"
     reader = result_reader(awaited, call.context, media_type) if is_shown else None
     return ResultMeter(meter, reader, is_gzip=encoding in GZIP) if reader else meter
 
 
 def _is_partial(call: ProxyCall) -> bool:
-    """Whether the response may lack members, because a field mask was given; or is a file's description, not
-    the file."""
+    """Whether the response may lack members, because of a field mask, or is a file's metadata, not its
+    content."""
     query, action = call.credential.query, call.route.action
     if (call.row.resource or "").startswith("files/"):
         return action not in DOWNLOADS and not (action == "files.get" and b"alt=media" in query)
@@ -102,8 +104,8 @@ class WriteChunk(Protocol):
 
 
 def may_create(call: ProxyCall) -> bool:
-    """Whether the response may name what was made; most calls generate something, and are not looked at. What
-    a read tells can be read once more."""
+    """Whether the response may name a created resource. Not of calls that generate content, which are most,
+    nor of reads, which can be repeated."""
     route, status = call.route, call.exchange.upstream_status or 0
     return (
         call.row.method in ("POST", "PUT")
@@ -116,10 +118,10 @@ def may_create(call: ProxyCall) -> bool:
 
 
 class CreationRecorder:
-    """Notes what a call has made before the client has its name: the client may use it at once, while a
-    stream still runs, and a killed process must not forget whose it is.
+    """Records a created resource before the client has its name: the client may use it at once, while a
+    stream still runs, and its owner must be known after a kill.
 
-    In place of the client: has the meter see a chunk first, and what it names noted, before it is sent.
+    Its `write` replaces the client's: a chunk is metered, and what it names recorded, before it is sent.
     """
 
     def __init__(self, call: ProxyCall, write: WriteChunk) -> None:
@@ -134,7 +136,7 @@ class CreationRecorder:
         except CutByGateway:
             # What the client will have in full cannot be cut any more.
             if not is_last:
-                # What has used the budget up is the client's, and the error comes after it.
+                # The client gets the chunk that has used up the budget, and then the error.
                 await self._write(chunk)
                 raise
         self._chunks += 1

@@ -1,4 +1,4 @@
-"""404 for a wrong base URL, with the right ones for this client.
+"""The 404 for a wrong base URL, which names the right ones.
 
 Clients differ in what they append to a base URL: most add version and path, some the path only, and OpenAI's
 need `openai/` in it. So for a path that the Gemini API does not have, the error names all three base URLs, as

@@ -1,8 +1,8 @@
-"""Reads the result of a batch, a video or a background interaction, whoever fetches it, and completes the row
-of the call that began it: of an interaction as if this were its response.
+"""Reads the result of a batch, a video or a background interaction when any client fetches it, or the gateway
+polls it, and completes the row of the call that started it; an interaction's as if this were its response.
 
-A reader gets the body as it passes. At its end it returns the completed row, or None if the result is not
-there yet. It is attached only to the response of a resource that is awaited: other downloads are not read.
+A reader is fed the body. At its end it returns the completed row, or None if there is no result yet. It is
+attached only to responses about a resource with a pending charge: other downloads are not read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gatekeeper.times import from_micros, utc_day
 
 
 def result_reader(call: CallRecord, context: ProxyContext, media_type: bytes | None) -> ResultReader | None:
-    """The reader for the resource that tells what `call` costs, if that can be read."""
+    """The reader for the resource that determines the cost of `call`; None if there is none."""
     resource = call.pending.resource if call.pending else None
     if resource is None:
         return None
@@ -45,7 +45,7 @@ def result_reader(call: CallRecord, context: ProxyContext, media_type: bytes | N
 
 
 class VideoResult:
-    """Of an operation: what was asked for is charged if it was made."""
+    """The result of a long-running operation: the requested videos are charged if they were made."""
 
     def __init__(self, call: CallRecord, catalogue: Catalogue) -> None:
         self._call = call
@@ -65,8 +65,8 @@ class VideoResult:
 
 
 def charged_video(call: CallRecord, operation: VideoOperation, catalogue: Catalogue) -> CallRecord:
-    """The row once the operation has ended. Where it does not say how many videos it made, all that were
-    asked for are charged."""
+    """The row once the operation has ended. If it does not say how many videos it made, all requested ones
+    are charged."""
     made = operation.videos
     requested = (call.pending and call.pending.videos) or (made or 0) + operation.filtered
     note = "charged as asked for: the operation has succeeded"
@@ -131,8 +131,8 @@ class BatchResult:
 def charged_batch(
     call: CallRecord, cost: BatchCost, summary: BatchSummary, catalogue: Catalogue, free: dict[str, int]
 ) -> CallRecord:
-    """The row once all responses were seen. A request that failed costs nothing. `free`: the searches that
-    are, by unit."""
+    """The row once all responses were read. A failed request costs nothing. `free`: the free searches, by
+    unit."""
     raw = cost.usage
     usage = read_usage(raw) if raw else None
     notes = [f"{summary.responses:,} responses of the batch, {summary.failed:,} failed requests"]
@@ -154,7 +154,7 @@ def charged_batch(
 
 
 def _settled(call: CallRecord, pico: int | None, catalogue: Catalogue, notes: tuple[str, ...]) -> CallRecord:
-    """With an unknown cost the budget's estimate stays."""
+    """The completed row; with an unknown cost it keeps what the budgets were charged as an estimate."""
     return replace(
         call,
         cost_pico=pico,

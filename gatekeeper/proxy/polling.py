@@ -1,9 +1,9 @@
-"""The gateway's own requests to Google, which are no calls and have no rows.
+"""The gateway's own requests to Google, which are not calls and have no rows.
 
 `PendingPoller` polls batches and videos whose charge is pending (setting `poll_pending`), because some
-clients never fetch a result: the row of the call that began it is completed. With the Google key that began
-it, one after another, each less often the longer it takes: after the setting's time, then twice that, and so
-on up to `MAX_DELAY`.
+clients never fetch a result: the row of the call that began it is completed. Resources are polled one after
+another, with the Google key that created them, and with exponential backoff: after the setting's time, then
+twice that, and so on up to `MAX_DELAY`.
 
 `check_refused_keys` polls with each Google key that was refused (a free read).
 """
@@ -38,7 +38,7 @@ MODELS = b"/v1beta/models?pageSize=1"
 
 
 class NextPoll(NamedTuple):
-    """When a resource is polled again, on trio's clock, and how long after that it is the next time."""
+    """When a resource is polled next, on trio's clock, and the delay after that."""
 
     at: float
     delay: float
@@ -58,13 +58,13 @@ class PendingPoller:
             await self.round()
 
     async def round(self) -> None:
-        """Polls what is due."""
+        """Polls the resources that are due."""
         waiting = {state.id: state for state in self._context.deferred.pending.all() if not is_stored(state)}
         self._due = {name: due for name, due in self._due.items() if name in waiting}
         now, polls = trio.current_time(), 0
         for name, state in waiting.items():
             due = self._due.get(name) or NextPoll(now, self._interval)
-            # What is over the limit stays due: a later round polls it.
+            # Those over the limit stay due: a later round polls them.
             if due.at > now or polls == MAX_POLLS:
                 continue
             polls += 1
@@ -73,7 +73,7 @@ class PendingPoller:
                 await self.poll(moved)  # the results of a batch are in a file
 
     async def poll(self, state: CallRecord) -> bool:
-        """Returns whether it has told something new. Errors mean that it is polled again."""
+        """Returns whether the row was completed. After an error the resource is polled again."""
         context = self._context
         target, key = poll_target(state), context.google_keys.secret_of(state.upstream_key)
         reader = result_reader(state, context, b"application/json")
@@ -124,7 +124,7 @@ async def ask(context: ProxyContext, request: UpstreamRequest, reader: ResultRea
         head = await connection.read_head()
         if not is_redirect(head):
             return await read_result(connection, head, reader)
-        # So Google answers the download of a file that a batch has generated, to `/download/…`.
+        # Google redirects the download of a batch's result file to `/download/…`.
         async with follow_redirects(context, request, head, lambda: None) as response:
             return await read_result(response.connection, response.head, reader)
     finally:
@@ -154,10 +154,10 @@ async def check_refused_keys(context: ProxyContext, seconds: float = CHECK_SECON
 
 async def check_key(context: ProxyContext, label: str) -> None:
     """Asks Google for one model with this key. Errors leave it as it is."""
-    # In place of one that was removed while another was looked at, any other would be chosen.
+    # If it was removed meanwhile, another key would be chosen.
     if context.google_keys.find(label) is None:
         return
-    # By its label: among the others a key that was refused comes last.
+    # By its label: otherwise a refused key would be chosen last.
     lease = context.google_keys.choose(KeyRequirement(action="models.list"), now_micros(), label)
     if lease is None:
         return
