@@ -60,6 +60,8 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     budget_reset_at: int | None = None
     previous_window: PreviousWindow | None = None
     """The window before the current one. It becomes current again if the clock is set back."""
+    restored: PreviousWindow | None = None
+    """The previous window that became current again, until its spend is stored."""
     last_used_at: int | None = None
     zone: tzinfo = UTC
     """The time zone in which the days and months of its budget begin."""

@@ -85,6 +85,14 @@ class Accounts:
         """The account of a group or an end user."""
         return self._named(kind).get(name)
 
+    def by_id(self, id_: AccountId) -> NamedAccount | None:
+        """The account of the gateway, a group or an end user; for a model account that of its owner."""
+        return self.gateway if id_.kind == GATEWAY.kind else self.find(id_.kind, id_.name)
+
+    def model_account(self, owner: Account, glob: str) -> ModelAccount | None:
+        """The model account of an owner for a glob, if a call has needed it."""
+        return self._model_accounts.get(owner.id, {}).get(glob)
+
     def of_kind(self, kind: str) -> list[NamedAccount]:
         """All groups, or all end users."""
         return list(self._named(kind).values())

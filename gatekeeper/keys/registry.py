@@ -7,7 +7,7 @@ memory is updated at once and is authoritative, the store follows the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from itertools import chain
 from time import time_ns
@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from gatekeeper.keys import spend
-from gatekeeper.keys.account import GATEWAY, Account, NamedAccount
+from gatekeeper.keys.account import GATEWAY, Account, AccountId, NamedAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.cost_history import CostHistory, CostName, RecentMaximum
@@ -205,6 +205,7 @@ class KeyRegistry(KeyWriter):
             try:
                 await trio.to_thread.run_sync(self._store.add_spend, deltas, segment, offset, costs)
                 stored = True
+                self._forget_restored(deltas)
             finally:
                 # Also if this was cancelled before the thread began: nobody else knows any more what has
                 # changed.
@@ -226,6 +227,7 @@ class KeyRegistry(KeyWriter):
             spends = {id_: accounts[id_].spend_pico for id_ in deltas}
             change = repricing(run_id, spends, deltas, self._clock())
             added = await trio.to_thread.run_sync(self._store.adjust_spend, run_id, deltas, change)
+            self._forget_restored(deltas if added else {})
             for id_, delta in deltas.items() if added else ():
                 account = accounts[id_]
                 # It may have rolled while the store was writing: of a window that is over nothing counts.
@@ -233,6 +235,16 @@ class KeyRegistry(KeyWriter):
                     account.spend_pico += delta.spend_pico
                     account.estimated_pico += delta.estimated_pico
         return added
+
+    def _forget_restored(self, deltas: Mapping[AccountId, spend.SpendDelta]) -> None:
+        """After a store that had it."""
+        for id_, delta in deltas.items():
+            if delta.restored is None:
+                continue
+            owner = self._index.by_id.get(id_.name) if id_.kind == "key" else self.accounts.by_id(id_)
+            account = self.accounts.model_account(owner, id_.model) if owner and id_.model else owner
+            if account and account.restored is delta.restored:
+                account.restored = None
 
     # For people who read.
 

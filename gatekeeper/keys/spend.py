@@ -11,6 +11,7 @@ whenever the rest is added, also after a window has rolled or a duration was cha
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -34,12 +35,31 @@ class AccountCharge(NamedTuple):
 
 class SpendDelta(NamedTuple):
     """The amount to add to a key's stored spend, of which `estimated_pico` is estimates, and the window that
-    it belongs to."""
+    it belongs to. `restored` is to be added as well where the store has begun a later window.
+    `ahead_of_journal`: it takes back what the store may only get later."""
 
     window: Window
     spend_pico: int = 0
     last_used_at: int | None = None
     estimated_pico: int = 0
+    restored: PreviousWindow | None = None
+    ahead_of_journal: bool = False
+
+    def sums(self, start: int, spend_pico: int, estimated_pico: int) -> tuple[int, int]:
+        """What is to be stored in place of the spend of a window that began at `start`."""
+        if start < self.window.start:
+            spend_pico = estimated_pico = 0
+        elif self.restored and start > self.window.start:
+            spend_pico += self.restored.spend_pico
+            estimated_pico += self.restored.estimated_pico
+        add = operator.add if self.ahead_of_journal else added
+        return add(spend_pico, self.spend_pico), add(estimated_pico, self.estimated_pico)
+
+
+def added(sum_pico: int, more: int) -> int:
+    """The sum with more, or less, which takes it no further below 0: an amendment may take back what an
+    account was never charged, of a call older than its budget, and would let calls pass beyond that."""
+    return max(sum_pico + more, min(sum_pico, 0))
 
 
 def current_spend(account: Account, now: int) -> tuple[int, int | None]:
@@ -69,6 +89,7 @@ def roll_window(account: Account, now: int) -> None:
         if account.previous_window and account.previous_window.contains(now):
             # The clock was ahead, and is set right: what was spent before counts again, and what was spent
             # meanwhile goes on to.
+            account.restored = account.previous_window
             clamped, spend_pico, estimated_pico = account.previous_window
             account.spend_pico += spend_pico
             account.estimated_pico += estimated_pico
@@ -90,6 +111,7 @@ def _advance(account: Account, now: int) -> None:
         account.budget_reset_at, account.previous_window = account.previous_window.window.end, None
         return
     account.previous_window = PreviousWindow(account.window, account.spend_pico, account.estimated_pico)
+    account.restored = None
     account.window_start, account.budget_reset_at = next_window(end, duration, now, account.zone)
     account.spend_pico = account.estimated_pico = 0
 
@@ -117,11 +139,9 @@ def replay(
 
 def _count(account: Account, cost_pico: int, at: int, estimated: bool, is_use: bool) -> None:
     if at >= account.window_start:
-        # An amendment may take back what the account was never charged, of a call older than its budget.
-        # Below 0 it would let calls pass beyond that.
-        account.spend_pico = max(0, account.spend_pico + cost_pico)
+        account.spend_pico = added(account.spend_pico, cost_pico)
         if estimated:
-            account.estimated_pico = max(0, account.estimated_pico + cost_pico)
+            account.estimated_pico = added(account.estimated_pico, cost_pico)
     if is_use:
         account.last_used_at = max(at, account.last_used_at or at)
 
@@ -144,6 +164,7 @@ def spend_deltas(
                 # As memory has it, which may be later than these calls: the store keeps the latest.
                 account.last_used_at,
                 before.estimated_pico + sum([each.cost_pico for each in counted if each.estimated]),
+                account.restored,
             )
     return deltas
 
@@ -155,6 +176,7 @@ def refundable(account: Account, delta: SpendDelta) -> SpendDelta:
     return delta._replace(
         spend_pico=max(delta.spend_pico, -account.spend_pico),
         estimated_pico=max(delta.estimated_pico, -account.estimated_pico),
+        ahead_of_journal=True,
     )
 
 

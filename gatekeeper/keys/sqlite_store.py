@@ -208,23 +208,18 @@ def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None
     if row is None:
         return
     spend, estimated, start, used_at = row
-    kept = start >= delta.window.start
+    sums = delta.sums(start, int(spend), int(estimated))
     db.execute(
         "UPDATE keys SET spend_pico = ?, estimated_pico = ?, window_start = ?, budget_reset_at = ?, "
         "last_used_at = ? WHERE token_id = ?",
         (
-            _digits(spend, delta.spend_pico, kept),
-            _digits(estimated, delta.estimated_pico, kept),
+            # As digits: a sum may outgrow SQLite's 64 bits.
+            *map(str, sums),
             *delta.window,
             _latest(used_at, delta.last_used_at),
             token_id,
         ),
     )
-
-
-def _digits(before: str, more: int, kept: bool) -> str:
-    """The sum as digits, because it may outgrow SQLite's 64 bits; never below 0, as in memory."""
-    return str(max(0, (int(before) if kept else 0) + more))
 
 
 def _latest(*times: int | None) -> int | None:
@@ -256,7 +251,7 @@ def _add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendD
         account,
     ).fetchone()
     spend, estimated, start = row or ("0", "0", delta.window.start)
-    kept = start >= delta.window.start
+    sums = delta.sums(start, int(spend), int(estimated))
     db.execute(
         "INSERT INTO accounts (kind, name, model, spend_pico, estimated_pico, window_start, budget_reset_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name, model) DO UPDATE SET "
@@ -264,8 +259,8 @@ def _add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendD
         "window_start = excluded.window_start, budget_reset_at = excluded.budget_reset_at",
         (
             *account,
-            _digits(spend, delta.spend_pico, kept),
-            _digits(estimated, delta.estimated_pico, kept),
+            # As digits: a sum may outgrow SQLite's 64 bits.
+            *map(str, sums),
             *delta.window,
         ),
     )

@@ -423,6 +423,40 @@ async def test_a_difference_keeps_what_a_window_that_was_moved_back_has_counted(
         assert [state.spend_pico for state in again.states(NOW + HOUR + 2)] == [18]
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["stored while it was ahead", "stored at once"])
+async def test_a_window_that_a_clock_ahead_had_ended_goes_on_after_a_start(path, seen):
+    async with running(path) as registry:
+        _, state = await create(
+            registry, key_alias="a", budget_duration="1h", model_max_budget={"gemini*": 1}, group="g"
+        )
+        given = parse_fields({"max_budget": 1, "budget_duration": "1h"}, now=NOW, table=GROUP_TABLE)
+        await registry.account_changes.create("group", "g", given, now=NOW, by=MASTER)
+        times = [NOW + 1, NOW + 2000 * HOUR, NOW + 2, NOW + 3]
+        calls = [
+            AccountCharge(state.record.token_id, cost, at, cost == 2, group="g", model="gemini-2.5-pro")
+            for cost, at in zip([5, 2, 10, 20], times, strict=True)
+        ]
+        for number, call in enumerate(calls):
+            registry.settle(call)
+            if seen:
+                await registry.store_spend([call], 0, number)
+        if not seen:
+            await registry.store_spend(calls, 0, 4)
+        expected = [(37, 2)] * 3
+        assert spends(registry) == expected
+
+    async with running(path) as again:
+        assert spends(again) == expected
+        again.settle(calls[0]._replace(ended_at=NOW + HOUR))
+        assert spends(again) == [(5, 0)] * 3
+
+
+def spends(registry):
+    """Of all accounts, whose number does not matter."""
+    accounts = [*registry.states(NOW + 4), *registry.accounts, *registry.accounts.model_accounts]
+    return [(account.spend_pico, account.estimated_pico) for account in accounts]
+
+
 async def test_what_was_never_charged_is_not_taken_back(path):
     """The key had another group when it made the call, and its models no budget of their own."""
     async with running(path) as registry:
