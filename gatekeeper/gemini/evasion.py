@@ -83,6 +83,10 @@ class KnownNames:
         longest_first = sorted(map(canonical_name, metered), key=len, reverse=True)
         self._metered = re.compile("|".join(longest_first))
 
+    def spelling_of(self, word: str) -> str | None:
+        """The name that the word is a spelling of."""
+        return self._by_canonical.get(canonical_name(word))
+
     def lookalike_of(self, path: str) -> tuple[str, str] | None:
         """The part of an unknown path that could be taken for one of the names, and that name."""
         unknown = [part for part in re.split(r"[/:]", path) if part not in self._others]

@@ -7,6 +7,7 @@ import fnmatch
 import re
 from functools import lru_cache
 
+from gatekeeper.gemini.actions import NAMES
 from gatekeeper.keys.litellm_fields import MODEL_GROUPS, ROUTE_GROUPS
 
 MODEL_COLLECTIONS = ("models", "tunedModels")
@@ -50,7 +51,8 @@ def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
 def check_route_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the globs. Raises ValueError if one cannot match any action or path."""
     for glob in globs:
-        if _is_foreign_path(glob) or glob in ROUTE_GROUPS or NOT_IN_ROUTES.search(glob):
+        is_foreign = _is_foreign_path(glob) or glob in ROUTE_GROUPS
+        if is_foreign or NOT_IN_ROUTES.search(glob) or _is_misspelt(glob):
             raise ValueError
     return globs
 
@@ -61,6 +63,12 @@ def _is_foreign_path(glob: str) -> bool:
         return False
     first = path.partition("/")[0]
     return bool(before) or not (has_wildcard(first) or FIRST_SEGMENT.fullmatch(first))
+
+
+def _is_misspelt(glob: str) -> bool:
+    """Whether it is an action whose name, or a part of it, is one of Google's in another case."""
+    parts = () if "/" in glob else (part for part in glob.split(".") if not has_wildcard(part))
+    return any(NAMES.spelling_of(part) not in (None, part) for part in parts)
 
 
 def has_wildcard(glob: str) -> bool:
