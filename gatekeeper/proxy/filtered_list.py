@@ -82,8 +82,7 @@ def read_list_query(call: ProxyCall, kind: ListKind) -> ListQuery:
 
 
 class FilteredListRelay(Relay):
-    """Requests page after page from Google, each by `Relay.send_buffered`, and sends one response at the
-    end."""
+    """Requests page after page by `Relay.send_buffered`, and sends one response at the end."""
 
     def __init__(self, call: ProxyCall, stream: ClientStream, kind: ListKind) -> None:
         super().__init__(call, stream)
@@ -265,7 +264,7 @@ class FilteredListRelay(Relay):
         head = ResponseHead.of(200, headers, self.first_head.reason)
         await self.send_response_head(head, coalesce_with_body=has_body)
         if has_body:
-            await self.response_writer.write(text)
+            await self.writer.write(text)
         call.relay_complete = True
 
 

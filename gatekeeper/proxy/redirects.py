@@ -1,9 +1,9 @@
-"""Redirects: those of a GET or HEAD are followed here, not by the client, who could not use their addresses.
+"""Redirects of a GET or HEAD are followed by the gateway: the client could not use the targets.
 
-Google answers some downloads by a redirect that repeats the API key, and whose target takes that key. So up
-to five are followed: to the configured upstream, or without the key to Google's own hosts, over https. A
-redirect of any other request is not followed; its Location is rewritten to this gateway if it leads to the
-upstream, otherwise withheld.
+Google redirects some downloads to a URL that repeats the API key, and needs it. Up to five redirects are
+followed: to the configured upstream, or without the key to Google's own hosts, over https. A redirect of any
+other request is not followed; its Location is rewritten to this gateway if it leads to the upstream,
+otherwise withheld.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ MAX_REDIRECTS = 5
 
 # A label has at most 63 characters: for a longer one `getaddrinfo` raises UnicodeError, which is no OSError.
 GOOGLE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:googleapis|googleusercontent)\.com")
-# Visible ASCII without the backslash, which browsers read as a slash. An authority has no userinfo, and a
-# scheme is followed by one: whatever two parsers could read differently leads nowhere.
+# Visible ASCII without the backslash, which browsers read as a slash. Neither userinfo nor a scheme without
+# an authority is allowed: URLs that two parsers could read differently are rejected.
 REFERENCE = re.compile(
     rb"(?:(?:(?P<scheme>https?):)?//(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?=[/?#]|\Z))?"
     rb"(?P<path>(?(host)|(?!//))[!-\[\]-~]*)",
@@ -42,7 +42,7 @@ REFERENCE = re.compile(
 SCHEME = re.compile(rb"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 PORTS = {"http": 80, "https": 443}
 
-# What a request for a part of a file, or for one of its forms, needs elsewhere too.
+# Fields of range, conditional and negotiated requests, which are sent to other hosts too.
 SELECTION_HEADERS = frozenset(
     {
         b"accept", b"accept-encoding", b"accept-language", b"range", b"if-match", b"if-modified-since",
@@ -53,14 +53,14 @@ FRAMING_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class AbsoluteUrl(NamedTuple):
-    """An absolute URL: `target` is its path and query."""
+    """An absolute URL; `target` is its path and query."""
 
     origin: Origin
     target: bytes
 
 
 class FollowedResponse(NamedTuple):
-    """The response at the end of the redirects; `with_key`: its request had the Google key."""
+    """The final response; `with_key`: its request had the Google key."""
 
     connection: UpstreamConnection
     head: ResponseHead
@@ -72,9 +72,8 @@ def is_redirect(head: ResponseHead) -> bool:
 
 
 def resolve(location: bytes, base: AbsoluteUrl) -> AbsoluteUrl | None:
-    """The address that a Location names, relative to that of its request (RFC 9110 §10.2.2), without a
-    fragment; None if it is not a plain one of http or https. An absolute path keeps its bytes: it may be
-    signed."""
+    """A Location resolved against the URL of its request (RFC 9110 §10.2.2), without the fragment; None if it
+    is not a plain http or https URL. An absolute path keeps its bytes: it may be signed."""
     found = REFERENCE.fullmatch(location)
     if found is None:
         return None
@@ -91,8 +90,8 @@ def resolve(location: bytes, base: AbsoluteUrl) -> AbsoluteUrl | None:
 
 
 def without_credentials(target: bytes) -> bytes:
-    """Path and query of an address of Google's without a key: that would be the gateway's, which is sent in a
-    header, and to the upstream only."""
+    """Path and query of a URL from Google without the gateway's key in it: the key is sent in a header, and
+    to the upstream only."""
     path, _, query = target.partition(b"?")
     rest = extract_credential((), query).query
     return path + b"?" + rest if rest else path
@@ -109,7 +108,8 @@ def is_below_upstream(address: AbsoluteUrl, upstream: UpstreamPool) -> bool:
 
 
 def is_same_host(host: str, other: str) -> bool:
-    """Also for two names of this machine (localhost, 127.0.0.1), where a stand-in for Google may run."""
+    """Whether two hosts are the same; two loopback names are (localhost, 127.0.0.1), where a simulated API
+    may run."""
     return host == other or (is_loopback(host) and is_loopback(other))
 
 
@@ -122,8 +122,8 @@ def is_google_origin(origin: Origin) -> bool:
 
 
 def local_path(location: bytes, target: bytes, upstream: UpstreamPool) -> bytes | None:
-    """A Location of the upstream's response to a request for `target`, as a path of this gateway; None if it
-    leads elsewhere."""
+    """The Location of the upstream's response to a request for `target`, as a path of this gateway; None if
+    it is not a URL of the upstream's."""
     address = resolve(location, AbsoluteUrl(upstream.origin, target))
     if address is None or not is_below_upstream(address, upstream):
         return None
@@ -131,8 +131,8 @@ def local_path(location: bytes, target: bytes, upstream: UpstreamPool) -> bytes 
 
 
 def local_location(call: ProxyCall, location: bytes, target: bytes) -> Headers:
-    """A Location of the response to a request for `target` that leads to this gateway; none if it leads
-    elsewhere."""
+    """The header `location` for the client, with the same target at this gateway; none if it is not a URL of
+    the upstream's."""
     path = local_path(location, target, call.context.upstream)
     if path is None:
         return []
@@ -166,7 +166,7 @@ async def follow_redirects(
                 yield FollowedResponse(connection, head, with_key)
                 return
         finally:
-            # Never kept: most are of a pool that was made for this address only.
+            # Never reused: most are of a pool that was made for this URL only.
             pool.close(connection)
     context.redirect_errors.record("too_many", limit=MAX_REDIRECTS)
     raise too_many_redirects(MAX_REDIRECTS)
@@ -178,7 +178,7 @@ def _next_address(context: ProxyContext, head: ResponseHead, base: AbsoluteUrl) 
     if address is not None and (
         is_below_upstream(address, context.upstream) or is_google_origin(address.origin)
     ):
-        # Others may be signed as they are.
+        # Any other is kept as it is, because it may be signed.
         has_key = context.mask(address.target) != address.target
         return address._replace(target=without_credentials(address.target)) if has_key else address
     # Its host only: path and query may hold a signature, or a key.
@@ -188,8 +188,8 @@ def _next_address(context: ProxyContext, head: ResponseHead, base: AbsoluteUrl) 
 
 
 def _headers(headers: Headers, authority: bytes | None) -> Headers:
-    """The headers of a further request: to the upstream (None) those of the first, to any other authority
-    only what selects the response."""
+    """The headers of the next request: to the upstream (None) those of the first one, to any other host only
+    SELECTION_HEADERS."""
     if authority is None:
         return [field for field in headers if field[0] not in FRAMING_HEADERS]
     return [(b"host", authority), *(field for field in headers if field[0] in SELECTION_HEADERS)]

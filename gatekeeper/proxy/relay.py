@@ -31,7 +31,7 @@ from gatekeeper.proxy.metering import CreationRecorder, choose_meter, may_create
 from gatekeeper.proxy.redirects import FOLLOWED_METHODS, follow_redirects, is_redirect, local_location
 from gatekeeper.proxy.request_body import BodyGate, apply_body, attach_parser, check_buffered, look_ahead
 from gatekeeper.proxy.stream_limits import with_limits
-from gatekeeper.proxy.upstream_exchange import DetachableResponseWriter
+from gatekeeper.proxy.upstream_exchange import DetachableWriter
 from gatekeeper.proxy.upstream_response import ErrorResponse, NextChunk, UpstreamBody
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 from gatekeeper.upstream.connection import ConnectionLost, ResponseHead, UpstreamConnection, UpstreamRequest
@@ -41,7 +41,8 @@ MAX_BUFFERED_BODY = 256 * 1024  # bytes of a body that is read before it is sent
 
 
 class Relay:
-    """Relays one call's request and response. Raises CallFailed, ClientDisconnected and MalformedBody."""
+    """Relays one call's request and response. `stream` reads the client's request, `writer` writes
+    the response to it. Raises CallFailed, ClientDisconnected and MalformedBody."""
 
     def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
         self.call, self.stream = call, stream
@@ -52,12 +53,12 @@ class Relay:
         self.read_ahead: list[bytes] = []  # of the request, received before its head goes upstream
         self.is_repeatable = False  # with another Google key: nothing has gone to the client
         self.exchange = exchange = call.exchange
-        self.response_writer: ClientStream | DetachableResponseWriter = stream
+        self.writer: ClientStream | DetachableWriter = stream
         if exchange.finishes_without_client:
-            self.response_writer = DetachableResponseWriter(stream, exchange, call.client_disconnected)
+            self.writer = DetachableWriter(stream, exchange, call.client_disconnected)
 
     async def run(self) -> None:
-        # The timeout is the client's: it has announced a body and not sent all of it.
+        # A timeout now is the client's failure: it has announced a body and not sent all of it.
         self.call.set_deadline(self.settings.read_timeout, ClientGone)
         self.exchange.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
@@ -71,16 +72,16 @@ class Relay:
             await self.send_buffered()
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
-            await self.response_writer.finish(self.trailers)
+            await self.writer.finish(self.trailers)
 
     async def admit_buffered(self) -> None:
-        """Receives the body, and refuses what models, policies, budgets or rates do not allow."""
+        """Receives the body, and admits the call by it. Raises Refused."""
         call = self.call
         if self.stream.awaits_body:
             call.record_begin()
         self.exchange.body = body = await self.stream.receive_body()
         await check_buffered(call, body)
-        await reserve(call, body)  # of its budgets; may wait for what other calls have reserved
+        await reserve(call, body)  # of its budgets; may wait until other calls release theirs
         reserve_rates_of(call, is_seen=True)
         call.google_key.choose_by_body(call.row, call.request_parser.summary)
         if not call.begin_recorded:
@@ -94,7 +95,7 @@ class Relay:
         return UpstreamRequest(self.call.row.method, self.target(), headers)
 
     async def send_buffered(self) -> None:
-        """Sends a buffered body, and again where the call has got another Google key for it."""
+        """Sends a buffered request, and sends it again with each other Google key that the call gets."""
         self.set_first_byte_deadline()
         self.is_repeatable = True
         while True:
@@ -104,8 +105,8 @@ class Relay:
                 self.exchange.request_sent = False
 
     async def send_with_retry(self) -> None:
-        """Sends it in one write, with one retry if the connection had been closed before any byte reached the
-        upstream. Otherwise it is unknown whether Google ran the call, and charged it."""
+        """Sends the request in one write, with one retry if the idle connection had been closed before any
+        byte reached the upstream. After any other failure Google may have run and charged the call."""
         try:
             connection = await self.upstream.acquire()
             try:
@@ -181,13 +182,13 @@ class Relay:
             apply_body(self.call)
 
     async def receive_request_chunk(self) -> bytes:
-        """The next piece of the request's body. While it is awaited the timeout is the client's."""
+        """The next piece of the request's body. A timeout while it is awaited is the client's failure."""
         call, since = self.call, self.call.context.current_time()
         if not self.stream.response_started:
             call.set_deadline(self.settings.read_timeout, ClientGone)
         chunk = await self.stream.receive_chunk()
         if not self.stream.response_started:
-            # The time that the client took to send is not Google's.
+            # The time that the client took to send does not count as the upstream's.
             call.exchange.client_wait_seconds += call.context.current_time() - since
             self.set_first_byte_deadline()
         return chunk
@@ -204,15 +205,13 @@ class Relay:
             await self.relay_final_response(connection, head)
 
     async def relay_informational(self, response: ResponseHead) -> None:
-        """A proxy must forward 1xx responses, except those that it has asked for (RFC 9110 §15.2). A 100 is
-        such a one: the server here has sent its own, when it began to read the body."""
+        """Relays a 1xx response, as a proxy must (RFC 9110 §15.2), except a 100: the gateway's server has
+        sent its own when it began to read the body."""
         if response.status != HTTPStatus.CONTINUE:
-            # The client has seen a part of this answer: another one must not follow it.
+            # The client has seen a part of this response: the request must not be repeated.
             self.is_repeatable = False
             headers = self.mask.headers(downstream_headers(response.headers, self.call.row.id))
-            await self.response_writer.write_informational(
-                response.status, headers, self.mask(response.reason)
-            )
+            await self.writer.write_informational(response.status, headers, self.mask(response.reason))
 
     def is_followed(self, head: ResponseHead) -> bool:
         """Whether the response is a redirect that the gateway follows."""
@@ -224,7 +223,7 @@ class Relay:
         """Relays a response whose head has been read; `with_key`: its request had the Google key."""
         self.exchange.upstream_status = head.status
         source: NextChunk = UpstreamBody(connection)
-        # Anything but a 2xx is read first: it may be about the gateway's own key, or repeat it.
+        # An error is buffered first: it may be about the gateway's own key, or repeat it.
         if head.status // 100 == 2:
             self.call.google_key.succeeded()
             if self.call.row.stream:
@@ -246,7 +245,7 @@ class Relay:
             self.trailers = self.mask.headers(downstream_trailers(connection.trailers))
 
     async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
-        """Sends the client the response, of whose body `first` has arrived already."""
+        """Sends the response to the client; `first` is the piece of its body that has arrived already."""
         self.attach_meter(head)
         await self.send_response_head(head, coalesce_with_body=first is not None)
         await self.relay_body(first, source)
@@ -255,20 +254,18 @@ class Relay:
             self.call.failure = self.call.failure or ClientGone()
 
     def attach_meter(self, head: ResponseHead) -> None:
-        """Chooses the meter for the body. A stream that passes its reservation reserves more, or is cut."""
+        """Chooses the meter for the body. A stream that exceeds its reservation reserves more, or is cut."""
         self.call.meter = with_limits(self.call, choose_meter(self.call, head))
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call
-        # NULL where the client was sent nothing.
+        # NULL if nothing was sent to the client.
         if self.exchange.disconnected_at is None:
             call.row.status = head.status
             call.mark_first_byte()
         headers = self.response_headers(head)
         reason = head.reason if head.reason == b"OK" else self.mask(head.reason)
-        await self.response_writer.start(
-            head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body
-        )
+        await self.writer.start(head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body)
 
     def response_headers(self, head: ResponseHead) -> Headers:
         headers = downstream_headers(head.headers, self.call.row.id)
@@ -282,8 +279,8 @@ class Relay:
         return local_location(self.call, location, self.request().target)
 
     async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
-        """The hot loop: each chunk is sent before the meter sees it, but where it names what was made."""
-        call, write, feed = self.call, self.response_writer.write, self.call.meter.feed
+        """The hot loop: each chunk is sent before it is metered, unless it may name a created resource."""
+        call, write, feed = self.call, self.writer.write, self.call.meter.feed
         if may_create(call):
             write, feed = CreationRecorder(call, write).write, NO_METER.feed
         upstream = source if isinstance(source, UpstreamBody) else None
@@ -295,7 +292,7 @@ class Relay:
             # The client first: metering must never delay or break the response.
             if upstream is not None and upstream.has_ended:
                 await write(chunk, is_last=True)
-                # What the client has in full cannot be cut any more.
+                # A response that the client has in full cannot be cut any more.
                 with suppress(CutByGateway):
                     feed(chunk)
                 return

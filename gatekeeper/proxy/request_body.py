@@ -1,4 +1,5 @@
-"""What a request's body names, looked at beside its relay: `ProxyCall.request_parser`, and the row."""
+"""Parsing of a request's body while it is relayed (`ProxyCall.request_parser`), and the checks that need
+it."""
 
 from __future__ import annotations
 
@@ -23,32 +24,33 @@ from gatekeeper.proxy.call_budget import reserve
 from gatekeeper.proxy.call_rates import correct_rates
 from gatekeeper.upstream.connection import UpstreamConnection
 
-CONTINUING = PATH_MODEL_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
+CONTINUING = PATH_MODEL_ACTIONS | INTERACTIONS  # actions that may continue a long decode
 LOOK_AHEAD_BYTES = 256 * 1024  # bytes
-# Bytes that are parsed between two turns of other calls, of a body and of a compressed one: DEFLATE makes at
-# most 1,032 bytes of each.
+# Bytes of a body that are parsed before other tasks run; fewer of a compressed one, as DEFLATE expands a byte
+# to at most 1,032.
 PARSE_STEP, INFLATE_STEP = 16 * 1024, 256
 
 
 def attach_parser(call: ProxyCall) -> None:
-    """To be called before the body is fed to it."""
+    """Attaches a new parser to the call; to be called before the body is fed to it."""
     call.request_parser = new_parser(call)
 
 
 def new_parser(call: ProxyCall) -> RequestParser:
-    """For the call's body."""
+    """A new parser for the call's body."""
     return request_parser(call.route.action, call.head.content_encoding, call.fields.get(b"content-type"))
 
 
 def needs_parsing(call: ProxyCall, body: bytes) -> bool:
-    """Whether a buffered body may name something that the path does not: prompts are long, and seldom do."""
+    """Whether a buffered body may name something that the path does not. Most do not, and prompts are long: a
+    search for a few words is cheaper than parsing."""
     if call.route.action not in PATH_MODEL_ACTIONS or b"content-encoding" in call.fields:
         return True
-    # With keys of several projects a file is asked for where it is.
+    # With Google keys of several projects, a file decides on the key.
     if call.google_key.has_several_projects and b"file" in body:
         return True
     limits = [account.record for account in call.accounts if account.record.needs_body]
-    # What budgets and rates miss there only makes them more careful; what a policy misses passes it.
+    # For budgets and rates an unparsed body only means higher estimates; policies would miss violations.
     if limits and (may_name_settings(body) or any(record.has_policies for record in limits)):
         return True
     may_refer = names_a_file(body) or b"voice_" in body or call.route.action == "generateAnswer"
@@ -58,14 +60,14 @@ def needs_parsing(call: ProxyCall, body: bytes) -> bool:
 
 
 async def parse_body(call: ProxyCall, body: bytes) -> None:
-    """Parses a buffered body, so that all of it is known before its first byte goes upstream."""
+    """Parses a buffered body before its first byte goes upstream."""
     attach_parser(call)
     await parse_cooperatively(call.request_parser, body, is_compressed=call.head.is_compressed)
     apply_body(call)
 
 
 async def parse_cooperatively(parser: RequestParser, body: bytes, *, is_compressed: bool = False) -> None:
-    """Feeds all of it to the parser, and lets other calls have their turns."""
+    """Feeds the whole body to the parser, with a checkpoint after each step."""
     step = INFLATE_STEP if is_compressed else PARSE_STEP
     for start in range(0, len(body), step):
         # None before the first piece: most bodies have only one.
@@ -75,7 +77,7 @@ async def parse_cooperatively(parser: RequestParser, body: bytes, *, is_compress
 
 
 async def check_buffered(call: ProxyCall, body: bytes) -> None:
-    """The second step of admission, by a buffered body: models, policies and references. Raises Refused."""
+    """Checks a buffered body: models, policies and references. Raises Refused."""
     if body and needs_parsing(call, body):
         await parse_body(call, body)
     check_body(call)
@@ -86,11 +88,11 @@ async def check_buffered(call: ProxyCall, body: bytes) -> None:
 
 
 async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -> list[bytes]:
-    """The beginning of a body that is not buffered, where the Google key depends on what it names. Raises
-    Refused, and what `receive` raises."""
+    """Reads the beginning of a body that is not buffered if the choice of the Google key depends on the body;
+    returns its chunks, which are still to be sent. Raises Refused, and what `receive` raises."""
     if call.route.upload or not call.google_key.depends_on_body:
         return []
-    # One of its own: that of the call is fed as the chunks go up.
+    # A separate parser: the call's own is fed as the chunks are sent.
     parser = new_parser(call)
     chunks: list[bytes] = []
     size = 0
@@ -103,13 +105,13 @@ async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -
 
 
 def needs_body(call: ProxyCall) -> bool:
-    """Whether a limit depends on what the call's body says."""
+    """Whether a limit of the call's accounts depends on its body."""
     return not call.route.upload and any(account.record.needs_body for account in call.accounts)
 
 
 class BodyGate:
-    """Between the chunks of a body as they come, and as they go upstream. Where a limit needs the body,
-    the last one stays here until all of it is admitted: a request that is refused is never complete."""
+    """Sends a streamed body upstream, chunk by chunk. If a check needs the body, the last chunk is held back
+    until all of it was checked: a request that is refused is never complete."""
 
     def __init__(self, call: ProxyCall) -> None:
         self._call = call
@@ -120,14 +122,14 @@ class BodyGate:
         self._unread = UnreadReferences(call)
 
     async def send(self, connection: UpstreamConnection, chunk: bytes) -> None:
-        """Sends a chunk as soon as the next one is there, or at once; then looks at it. Raises Refused where
-        it turns out that the rest will not be seen."""
+        """Sends a chunk, or, if chunks are held back, the one before; then parses it. Raises Refused if it is
+        refused, once the rest cannot be parsed."""
         call = self._call
         if call.head.is_compressed:
-            # Before it is sent: others have their turns meanwhile, and so would this call's response, which
-            # is read by what the body names.
+            # Before it is sent: parsing yields to other tasks, and one of them reads the response, for which
+            # it needs what the body names.
             await parse_cooperatively(call.request_parser, chunk, is_compressed=True)
-        # One chunk behind: a body that is refused then lacks its end, and Google runs nothing.
+        # One chunk late: a body that is refused lacks its end, so Google does not run the request.
         ready, self._held = (self._held, chunk) if self._holds else (chunk, b"")
         if ready:
             await connection.send_body(ready)
@@ -139,7 +141,7 @@ class BodyGate:
             self._check_body()
 
     async def send_last(self, connection: UpstreamConnection) -> None:
-        """Sends what is left, once all was received and admitted. Raises Refused."""
+        """Sends the last chunk, once all of the body was received and checked. Raises Refused."""
         self._check_body()
         await check_references(self._call, self._unread)
         await reserve(self._call, None)
@@ -148,16 +150,16 @@ class BodyGate:
             await connection.send_body(self._held)
 
     def _check_body(self) -> None:
-        """Once, by what is known by now."""
+        """Checks the body, once, by what has been parsed of it."""
         if not self._is_checked:
             self._is_checked = True
-            # The response, which may come at once, is read by what the row says.
+            # The response may come at once, and how it is read depends on the row.
             apply_body(self._call)
             check_body(self._call)
 
 
 def apply_body(call: ProxyCall) -> None:
-    """What the body has named goes into the row, with the call whose long decode this one goes on."""
+    """Fills in the row with what the body names, and with the call whose long decode this one continues."""
     summary, row = call.request_parser.summary, call.row
     apply_request(row, summary)
     if summary.continuation and row.key_id and row.action in CONTINUING:

@@ -1,10 +1,10 @@
 """Cuts a running stream that goes beyond a limit: of its accounts' searches (`max_searches`), or of their
 budgets.
 
-Its cost is metered while it flows, so that it can be cut before it exceeds its budget. After each chunk the
-cost so far is computed from what was reported last, a usage and the searches beside it; before any usage is,
-the call goes on. A stream close to its reservation gets more while its budgets allow it; otherwise it is cut
-while the remainder still covers the next event.
+A stream's cost is computed while it runs, so that it can be cut before it exceeds its budget. After each
+chunk the cost so far is computed from the usage and the searches that were reported last; until then the call
+continues. A stream close to its reservation reserves more if its budgets allow it; otherwise it is cut while
+the rest of the reservation still covers the next event.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ Check = Callable[[ResponseSummary], None]
 class LimitedMeter(OuterMeter):
     """Wraps a meter and calls `check` after each chunk; `check` raises CutByGateway to end the call.
 
-    Within an event no error can be appended for the client to read, and its rest is on its way: the call then
-    ends after that, or at the latest with the next usage."""
+    In the middle of an event no error event can be appended: the call is then ended after that event, or at
+    the latest with the next usage."""
 
     __slots__ = ("_check", "_cut", "_last_usage")
 
@@ -65,11 +65,11 @@ class LimitedMeter(OuterMeter):
 
 
 def with_limits(call: ProxyCall, meter: Meter) -> Meter:
-    """The meter of a call's response, which ends the call at its limits. Only a stream can be cut: a response
-    that comes as a whole has been made."""
+    """The meter of a call's response, wrapped so that it ends the call at its limits. Only a stream is cut:
+    the cost of any other response is incurred before its first byte."""
     if not call.row.stream:
         return meter
-    # What a read shows as a stream (an interaction's events): its searches were another call's.
+    # Not for a read that is streamed (an interaction's events): the searches were another call's.
     if call.route.billable and limits_searches(call):
         meter = LimitedMeter(meter, partial(check_searches, call))
     if (reservation := call.reservation) is not None:
@@ -88,15 +88,15 @@ def check_searches(call: ProxyCall, summary: ResponseSummary) -> None:
 
 
 def search_refusal(call: ProxyCall, summary: ResponseSummary) -> Refusal | None:
-    """Why a call whose response has shown these searches may not go on."""
-    # Searches without queries, whose number is unknown, were one at least.
+    """The refusal of a call whose response has reported too many searches; None if it may continue."""
+    # None is an unknown number of searches: at least one.
     searches = sum(1 if count is None else count for count in summary.billed_units.values())
     refusals = (too_many_searches(account, searches) for account in call.accounts)
     return next((refusal for refusal in refusals if refusal), None)
 
 
 class SpendWatch:
-    """Of one call with a reservation."""
+    """Watches the cost of one streaming call that has a budget reservation."""
 
     __slots__ = (
         "_call", "_cost", "_events_ahead", "_first", "_has_ended", "_is_session", "_largest_step",
@@ -116,9 +116,9 @@ class SpendWatch:
         self._largest_step = call.context.cost_history.of(*cost_name(call.row)).first_event[1]
 
     def check(self, summary: ResponseSummary) -> None:
-        """Raises CutByGateway if the call may not go on."""
+        """Raises CutByGateway if the call may not continue."""
         usage = summary.usage
-        # Searches are not in the usage, and another model has other prices.
+        # Searches are not part of the usage, and another model version has other prices.
         reported = (usage, summary.model_version, summary.service_tier, summary.billed_units)
         if usage is None or reported == self._reported:
             return
@@ -133,23 +133,24 @@ class SpendWatch:
             cost_name(self._call.row), self._first, self._largest_step
         )
         if self._is_session:
-            # The next turn of a session reads all of its context again.
+            # The next turn of a Live session is charged for its whole context again.
             self._ensure_reserved(cost + max(self._largest_step, self._first))
         elif self._has_ended or self._may_go_on(summary):
             if self._call.meter.delimiters is None:
-                # A part of the next event is here already: the call ends after all of it.
+                # A part of the next event has arrived already, and the call can be ended only after it.
                 self._events_ahead = 2
             needed = cost + self._events_ahead * self._largest_step
-            # A firm bound holds for the next event too; one that the call has gone beyond was none.
+            # A firm bound limits the next event too, unless the call has exceeded it already.
             most = self._max_cost_pico
             self._ensure_reserved(needed if most is None or cost > most else min(needed, most))
             if is_first:
                 self._give_back(needed)
-        # One that says so and goes on (before code is run, or with each event) does not tell when it ends.
+        # Some streams report a finish reason and continue (before code execution, or in each event).
         self._has_ended = summary.finish_reason not in RUNNING
 
     def _may_go_on(self, summary: ResponseSummary) -> bool:
-        """Whether a stream may cost more: also where a candidate has ended, but others have not."""
+        """Whether a stream may cost more: it has no finish reason yet, or may have other candidates that have
+        none."""
         if summary.finish_reason in RUNNING:
             return True
         asked = self._call.request_parser.summary
@@ -157,7 +158,7 @@ class SpendWatch:
 
     def _ensure_reserved(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets
-        # What is left is less than nothing where a budget was lowered while its calls run.
+        # The rest of a budget is negative if it was lowered while its calls run.
         is_overdrawn = [True for account in reservation.accounts if may_be_overdrawn(account)]
         if needed <= reservation.pico and not is_overdrawn:
             return
@@ -166,7 +167,7 @@ class SpendWatch:
         if needed <= reservation.pico + short:
             return
         times, by = RESERVATION_GROWTH
-        # A quarter more at once, or each event would ask; without that much just what is needed.
+        # A quarter more at once, so that not each event extends the reservation; else just what is needed.
         for wanted in (needed * times // by, needed):
             if budgets.extend(reservation, wanted, now):
                 self._record()
@@ -182,7 +183,7 @@ class SpendWatch:
             self._record()
 
     def _record(self) -> None:
-        """For a kill: the journal's record of a running call has what is charged then."""
+        """The journal has what is charged if the process is killed."""
         self._call.row.charged_pico = self._reservation.pico
         self._call.record_begin()
 

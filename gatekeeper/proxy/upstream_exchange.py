@@ -114,7 +114,7 @@ NO_EXCHANGE = UpstreamExchange()
 """Of a row that is completed later, by no call; not to be changed."""
 
 
-class DetachableResponseWriter:
+class DetachableWriter:
     """The client's side of a response that may be finished without it: what is sent then goes nowhere.
     `client_disconnected` is told that the client has gone, and says whether the call goes on."""
 
