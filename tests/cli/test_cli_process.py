@@ -14,6 +14,7 @@ import termios
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -22,7 +23,7 @@ from typing import Any, BinaryIO, cast
 import click
 import pytest
 from rig.cases import cases
-from rig.process import environment, started
+from rig.process import Started, environment, started
 
 from gatekeeper.cli.main import COMMANDS, gatekeeper
 
@@ -246,13 +247,15 @@ def test_what_ends_a_repricing_has_its_file_returned(
 def test_what_ends_the_command_while_it_asks_for_the_file_has_it_returned(
     gateway: Any, tmp_path: Path, number: signal.Signals
 ) -> None:
+    begun: Future[Started] = Future()
+
+    def lend(_asked: Any) -> object:
+        begun.result(20).process.send_signal(number)
+        return {"file": str(tmp_path)}
+
+    gateway.answers = {"POST /sql/lend": lend, "POST /sql/return": {"returned": True}}
     with started("sql", "--exec", "touch {file}/run", "--url", gateway.url) as command:
-
-        def lend(_asked: Any) -> object:
-            command.process.send_signal(number)
-            return {"file": str(tmp_path)}
-
-        gateway.answers = {"POST /sql/lend": lend, "POST /sql/return": {"returned": True}}
+        begun.set_result(command)
         assert command.ended() == 128 + number
     assert [asked.path for asked in gateway.asked] == ["/sql/lend", "/sql/return"]
     assert not (tmp_path / "run").exists()
@@ -316,16 +319,18 @@ def test_an_export_that_is_ended_leaves_no_file(
     (theirs := tmp_path / "calls.part").write_text("mine")
     (temporary := tmp_path / "tmp").mkdir()
     words = ("calls", "export", "--out", str(out), "--format", form, "--url", gateway.url)
+    begun: Future[Started] = Future()
     over = Event()
+
+    def page(_asked: Any) -> object:
+        if len(gateway.asked) > 1:
+            begun.result(20).process.send_signal(number)
+            over.wait(20)
+        return {"calls": [{"id": "i" * 36}], "next_cursor": "1"}
+
+    gateway.answers = {"GET /calls": page}
     with started(*words, TMPDIR=str(temporary)) as command:
-
-        def page(_asked: Any) -> object:
-            if len(gateway.asked) > 1:
-                command.process.send_signal(number)
-                over.wait(20)
-            return {"calls": [{"id": "i" * 36}], "next_cursor": "1"}
-
-        gateway.answers = {"GET /calls": page}
+        begun.set_result(command)
         assert command.ended() == 128 + number
         over.set()
     assert sorted(tmp_path.iterdir()) == sorted([out, theirs, temporary])
