@@ -1,4 +1,5 @@
-"""The fields of what `/import` takes: those of a key, a group or an end user, and what it was elsewhere."""
+"""The fields that `/import` accepts: those of a key, a group or an end user, plus its state at the other
+gateway."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from gatekeeper.times import to_micros
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MASKED = re.compile(r"sk-\.\.\.[!-~]{0,4}")
 NOT_IMPORTED = ("key", "duration", "role")
-"""Fields of a new key that none has that comes from elsewhere: only who administers here gives roles."""
+"""Fields of a new key that an imported one cannot have: roles are only given here."""
 
 
 def digest(value: object) -> str:
@@ -49,14 +50,14 @@ def moment(value: object) -> int:
 
 
 UNKNOWN_NAME = "sk-...????"
-"""The masked form of a secret of which only the digest is known."""
+"""The masked form of a secret if only its digest is known."""
 _DIGEST = "give the SHA-256 of the secret, 64 lower-case hex digits"
 _MOMENT = "give a time in ISO 8601 with its zone, as 2026-11-24T13:00:00Z, or null"
 PAST = {
     "spend": Field("spend", values.dollars, "give dollars with at most 12 decimal places, or null for none"),
     "budget_reset_at": Field("reset_at", moment, _MOMENT),
 }
-"""What an account has spent elsewhere in the running period of its budget, and when that ends."""
+"""The spend at the other gateway in the current budget period, and when that ends."""
 IMPORT_FIELDS = {
     **{name: field for name, field in FIELDS.items() if name not in NOT_IMPORTED},
     "secret_hash": Field("secret_hash", digest, _DIGEST),
@@ -66,7 +67,7 @@ IMPORT_FIELDS = {
     "expires": Field("expires_at", moment, _MOMENT),
     **PAST,
 }
-"""Of a key."""
+"""The fields of an imported key."""
 
 
 def _table(what: str, table: FieldTable, fields: dict[str, Field]) -> FieldTable:
@@ -101,7 +102,7 @@ def parse_incoming(kind: str, document: dict[str, object], now: int) -> Incoming
 
 
 def _previous(secret_hash: object, until: object) -> PreviousSecret | None:
-    """Raises FieldError for a secret without an end, or an end without a secret."""
+    """Raises FieldError for a previous secret without an expiry, or an expiry without a secret."""
     if (secret_hash is None) != (until is None):
         missing = "previous_expires" if until is None else "previous_secret_hash"
         raise FieldError(missing, None, IMPORT_FIELDS[missing].allowed, f"`{missing}` is missing")

@@ -1,8 +1,9 @@
-"""What follows from a call's end beside its row: its key's spend, what goes on with a long decode, and the
-free searches of its Google project. A consumer of the journal makes each of them durable.
+"""What is stored in the key store when a call ends: its key's spend, its continuation tokens, its pending
+charge, the owners of its resources, and the free searches of its Google project. A consumer of the journal
+makes each of them durable.
 
-Each is stored before the spend's watermark moves on: what a killed process has not stored is replayed, and to
-store it again changes nothing.
+Each is stored before the watermark of the spend advances: if the process is killed, the rest is replayed from
+the journal, and storing it again is idempotent.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from gatekeeper.pricing.allowance import Period, period_of
 from gatekeeper.pricing.cost_lines import SEARCH_KINDS
 from gatekeeper.times import utc_day
 
-FREE_SEARCHES_KEPT = timedelta(days=62)  # a month's allowance is counted until its last call has ended
-READ_AT_ONCE = 200  # calls, between two turns of other tasks
+FREE_SEARCHES_KEPT = timedelta(days=62)  # the count of a month is needed until its last call has ended
+READ_AT_ONCE = 200  # calls between two checkpoints
 
 
 class FreeSearch(NamedTuple):
-    """The free searches of one call."""
+    """The free searches that one call has used."""
 
     call_id: str
     period: Period
@@ -45,7 +46,8 @@ def ended_at(call: CallRecord) -> int:
 
 
 def charge_of(call: CallRecord) -> AccountCharge | None:
-    """What the call's key is charged, if it has one: the cost, or the upper bound in place of it."""
+    """The charge of the call's key, if it has one: the cost, or the upper bound in place of an unknown
+    cost."""
     if call.key_id is None:
         return None
     charged = call.charged_pico
@@ -62,15 +64,15 @@ def charge_of(call: CallRecord) -> AccountCharge | None:
 
 
 def continuations(call: CallRecord) -> list[Continuation]:
-    """The tokens by which the call's key may go on with its long decode."""
+    """The continuation tokens in the response of the call."""
     if call.key_id is None or not call.continuations:
         return []
     return [Continuation(call.key_id, digest, call.id, ended_at(call)) for digest in call.continuations]
 
 
 def correction(amendment: Amendment) -> tuple[AccountCharge, ...]:
-    """What an amendment changes of its key's spend: the charge until now is taken back, in the budget window
-    that it was made in, and the new one takes its place."""
+    """The effect of an amendment on its key's spend: the previous charge is reversed in the budget window
+    that it was made in, and the new one is added."""
     charge = charge_of(amendment.call)
     if charge is None:
         return ()
@@ -79,7 +81,7 @@ def correction(amendment: Amendment) -> tuple[AccountCharge, ...]:
 
 
 def free_searches(call: CallRecord, project: str) -> Iterator[FreeSearch]:
-    """What the call has taken of its Google project's free allowance."""
+    """The searches that the call has taken from the free allowance of its Google project."""
     for kind, search in SEARCH_KINDS.items():
         taken = (call.billed_units or {}).get(search.free)
         model, day = call.model_version or call.model or "", utc_day(call.started_at)
@@ -88,8 +90,8 @@ def free_searches(call: CallRecord, project: str) -> Iterator[FreeSearch]:
 
 
 class SqliteFreeSearchStore:
-    """What each call has taken of Google's free allowance, in a table of the keys' SQLite file, which the
-    caller closes. Methods block, and raise StoreFailed."""
+    """The free searches of each call, in a table of the keys' SQLite file, which the caller closes. Methods
+    block, and raise StoreFailed."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
@@ -104,11 +106,11 @@ class SqliteFreeSearchStore:
         }
 
     def put(self, searches: Sequence[FreeSearch]) -> None:
-        """Adds what calls have taken, and removes what is too old to count."""
+        """Adds the searches of calls, and removes those that are too old to count."""
         expired = max(each.period.starts for each in searches) - FREE_SEARCHES_KEPT
         with self._file.transaction() as db:
             db.executemany(
-                # What a killed process had stored already is offered again by the replay of the journal.
+                # After a crash the replay of the journal offers rows again that are already stored.
                 "INSERT OR IGNORE INTO free_searches (call_id, project, pool, starts, taken) "
                 "VALUES (?, ?, ?, ?, ?)",
                 [
@@ -126,9 +128,9 @@ class SqliteFreeSearchStore:
 
 
 class KeyStoreProjection:
-    """Consumer of the journal, for the keys' spend, their long decodes and pending charges, the owners of
-    resources, and the free searches of each Google project. While `replaying`, at startup, it also updates
-    these in memory, but for the searches; afterwards they are updated before the journal is consumed."""
+    """Consumer of the journal that stores the keys' spend, their long decodes and pending charges, the owners
+    of resources, and the free searches of each Google project. While `replaying`, at startup, it also updates
+    these in memory, except the searches; later calls update memory themselves when they end."""
 
     def __init__(
         self,
@@ -158,7 +160,7 @@ class KeyStoreProjection:
             settled += filter(None, map(charge_of, calls[start : start + READ_AT_ONCE]))
         settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
         reported = [token for call in calls if call.continuations for token in continuations(call)]
-        # The first run is of what the last process left behind; later calls have updated it at their end.
+        # The first batch is what the last process did not consume; later calls update memory when they end.
         if self.replaying:
             self._registry.replay(settled)
             self._long_decodes.add(reported)
@@ -167,7 +169,8 @@ class KeyStoreProjection:
             for row in rows:
                 self._pending.apply(row)
                 self._owners.apply(row)
-        # First: stored twice they do no harm, behind the watermark they would be lost.
+        # Before the spend: storing them twice is harmless, but once the watermark has passed they would be
+        # lost.
         await self._long_decodes.store(reported)
         await self._pending.store(rows)
         await self._owners.store(rows)

@@ -1,4 +1,4 @@
-"""Changes of a key: the record and the state after one, and its entry in the audit log."""
+"""Changes of a key: the resulting record and state, and the entry in the audit log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OF_EACH = frozenset({"token_id", "key_name", "created_at", "updated_at"})
 
 
 def set_fields(state: KeyState) -> dict[str, object]:
-    """The fields of a new key that differ from those of a key without wishes."""
+    """The fields of a new key that differ from the defaults."""
     return {
         name: {"from": _PLAIN[name], "to": value}
         for name, value in key_document(state).items()
@@ -43,7 +43,7 @@ def updating(fields: KeyFields) -> Edit:
 
 
 def blocking(now: int) -> Edit:
-    """A blocked key keeps its `blocked_at`."""
+    """An edit that blocks a key; a blocked one keeps its `blocked_at`."""
     return lambda record: replace(record, blocked_at=record.blocked_at or now)
 
 
@@ -52,13 +52,13 @@ def unblocked(record: KeyRecord) -> KeyRecord:
 
 
 def without_previous(record: KeyRecord) -> KeyRecord:
-    """Its previous secret is revoked."""
+    """Revokes the previous secret."""
     return replace(record, previous=None)
 
 
 def rotated(record: KeyRecord, secret: str, grace_until: int | None) -> KeyRecord:
-    """The record with this secret; the one that it has until now is kept as the previous one, if there is a
-    grace period."""
+    """The record with a new secret; its current secret becomes the previous one if there is a grace
+    period."""
     previous = grace_until and PreviousSecret(record.secret_hash, record.key_name, grace_until)
     return replace(
         record, secret_hash=hash_secret(secret), key_name=key_name(secret), previous=previous or None
@@ -66,8 +66,8 @@ def rotated(record: KeyRecord, secret: str, grace_until: int | None) -> KeyRecor
 
 
 def edited_state(state: KeyState, edit: Edit, now: int) -> KeyState:
-    """The state after the edit, as a copy: it must not be visible before it is stored."""
-    # Later than before, whatever the clock says: `updated_at` tells one change from another.
+    """The state after the edit, as a copy, because it must not be visible before it is stored."""
+    # Strictly increasing, whatever the clock says: `updated_at` serves as the version of the record.
     record = replace(edit(state.record), updated_at=max(now, state.record.updated_at + 1))
     end = state.budget_reset_at
     if record.budget_duration != state.record.budget_duration:
@@ -78,7 +78,7 @@ def edited_state(state: KeyState, edit: Edit, now: int) -> KeyState:
 def repricing(
     run_id: str, spends: Mapping[AccountId, int], deltas: Mapping[AccountId, SpendDelta], now: int
 ) -> Change:
-    """The entry of the spend that follows calls which were priced again."""
+    """The audit entry of a change of spend by repricing."""
     detail: dict[str, object] = {
         _name(account): {"from": usd(before), "to": usd(before + deltas[account].spend_pico)}
         for account, before in spends.items()
@@ -87,6 +87,6 @@ def repricing(
 
 
 def _name(account: AccountId) -> str:
-    """A key's id, or `group team-a`, `user ann`, `gateway`, each with the models of a part of it."""
+    """A key's id, or `group team-a`, `user ann`, `gateway`; followed by the glob of a model account."""
     kind, name, model = account
     return " ".join(filter(None, ("" if kind == "key" else kind, name, model)))

@@ -1,10 +1,10 @@
-"""Keys, groups and end users that come from another gateway, with what they have spent there.
+"""Imports keys, groups and end users from another gateway, with their spend there.
 
-A key comes by the SHA-256 of its secret, so that its clients keep that. What it has spent counts against the
-running period of its budget, as if its calls had been made here; calls are not made up for it.
+A key is imported by the SHA-256 of its secret, so that its clients can keep using that. Its spend counts in
+the current period of its budget, as if its calls had been made here; no rows are created for it.
 
-Whatever has been imported before is left as it is, so an import may be repeated: a key is known by its
-secret, a group or an end user by the member `litellm` of its metadata, whose `was` says what it was there.
+Anything that was imported before is skipped, so an import may be repeated: a key is recognized by its secret,
+a group or an end user by the member `litellm` of its metadata, whose `was` is its identity there.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ ORIGIN = "litellm"
 
 
 def origin(metadata: dict[str, object]) -> str | None:
-    """What a group or an end user was at the gateway that it came from."""
+    """The identity of a group or an end user at the gateway that it came from."""
     found = metadata.get(ORIGIN)
     was = cast("dict[str, object]", found).get("was") if isinstance(found, dict) else None
     return was if isinstance(was, str) else None
 
 
 class Incoming(NamedTuple):
-    """`kind`: `key`, `group` or `user`; `name` is that of a group or an end user. `changes` are the
-    attributes of its record that were given. `reset_at` is when the running period of its budget ends."""
+    """Something to import. `kind`: `key`, `group` or `user`; `name` is that of a group or an end user.
+    `changes` are the given values by attribute of the record. `reset_at` is when the current period of its
+    budget ends."""
 
     kind: str
     name: str
@@ -50,14 +51,14 @@ class Incoming(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """What was left as it is, by its place in what was given, and why."""
+    """An item that was skipped, by its index in the input, and why."""
 
     number: int
     reason: str
 
 
 class ImportRefused(Exception):
-    """Why one of several cannot be imported: the `cause`, and its place in what was given."""
+    """An item cannot be imported: the `cause`, and its index in the input."""
 
     def __init__(self, number: int, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -66,7 +67,7 @@ class ImportRefused(Exception):
 
 
 class _Batch(NamedTuple):
-    """What is to be written, what then exists, and what is skipped."""
+    """What to write, the resulting states, and what is skipped."""
 
     keys: list[tuple[KeyWrite, KeyState]]
     accounts: list[tuple[AccountWrite, NamedAccount]]
@@ -74,7 +75,7 @@ class _Batch(NamedTuple):
 
 
 class KeyImport:
-    """`lock` is that of all changes of the key store."""
+    """Imports into the key store; `lock` serializes all changes of it."""
 
     def __init__(self, store: KeyStore, lock: trio.Lock, index: KeyIndex, accounts: Accounts) -> None:
         self._store = store
@@ -91,8 +92,9 @@ class KeyImport:
         dry_run: bool = False,
         master_hash: str | None = None,
     ) -> list[Skipped]:
-        """All of them or none; returns what was skipped, as the master key of this digest is. With `dry_run`
-        nothing is written, but every error is raised: ImportRefused, and the StoreErrors of the store."""
+        """Imports all items or none; returns the skipped ones, which include the key with the digest
+        `master_hash`. With `dry_run` nothing is written, but every error is raised: ImportRefused, and the
+        StoreErrors of the store."""
         async with self._lock:
             batch = await self._batch(incoming, now, by, master_hash)
             if not dry_run:
@@ -127,12 +129,13 @@ class KeyImport:
         return batch
 
     def _known(self, incoming: Incoming) -> str | None:
-        """Why this is not new. Raises AccountExists for a name that something else has."""
+        """Why this item is not new; None if it is. Raises AccountExists for a name that something else
+        has."""
         if incoming.kind == "key":
             digest = incoming.changes["secret_hash"]
             if state := self._index.by_hash.get(str(digest)):
                 return f"the key {state.record.display_name} has its secret already"
-            # It must not come back by an import that is repeated.
+            # A repeated import must not restore it.
             return (
                 "its key was deleted here, or has another secret now"
                 if digest in self._index.revoked
@@ -158,7 +161,7 @@ class KeyImport:
             raise SecretConflict("secret_hash", "give it once")
         if previous and self._is_taken(previous, record, taken):
             raise SecretConflict("previous_secret_hash", "leave it out")
-        # Without the secret its digest only can be compared, which was done above and in `_known`.
+        # Without the secret only its digest can be compared, which was done above and in `_known`.
         self._index.check_new(record, None, taken)
         if previous:
             taken.secrets.add(previous)
@@ -168,14 +171,14 @@ class KeyImport:
         return KeyWrite(record, state.window, change, state.spend_pico), state
 
     def _is_taken(self, previous: str, record: KeyRecord, taken: TakenNames) -> bool:
-        """Whether the secret before the last rotation is another key's, or the same as the one now."""
+        """Whether the previous secret is that of another key, or the same as the current one."""
         return previous == record.secret_hash or previous in taken.secrets or previous in self._index.by_hash
 
     def _account(self, incoming: Incoming, now: int, by: Actor | str) -> tuple[AccountWrite, NamedAccount]:
         kind, name = incoming.kind, incoming.name
         plain = NamedRecord(name=name, created_at=now, updated_at=now)
         account = NamedAccount(kind=kind, record=replace(plain, **incoming.changes), zone=self._accounts.zone)
-        # What ended before does not count, also of those calls that the store does not have yet.
+        # Calls that ended before do not count, even if the store does not have them yet.
         self._begin(account, incoming, Window(now), now)
         before = account_document(NamedAccount(kind=kind, record=plain))
         detail = difference(before, account_document(account))
@@ -183,7 +186,7 @@ class KeyImport:
         return AccountWrite(account.id, account.record, account.window, change, account.spend_pico), account
 
     def _begin(self, account: Account, incoming: Incoming, window: Window, now: int) -> None:
-        """Its running period, which ends when it would have ended elsewhere."""
+        """Starts its current window, which ends when it would have ended at the other gateway."""
         account.spend_pico, account.window_start = incoming.spend_pico, window.start
         account.budget_reset_at = incoming.reset_at or initial_window_end(
             account.record.budget_duration, now, self._accounts.zone

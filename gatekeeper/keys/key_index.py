@@ -1,4 +1,4 @@
-"""The existing keys in memory, by everything that names one: the digest of a secret, the id, the alias."""
+"""The existing keys in memory, indexed by digest of the secret, by id and by alias."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class KeyNotFound(LookupError):
 
 
 class KeyAmbiguous(LookupError):
-    """A text names several keys: one by its id or alias, another by its secret, in a store that an older
-    gatekeeper has written. `token_ids` are theirs."""
+    """A name matches several keys: one by its id or alias, another by its secret, which is possible in a
+    store of an older gatekeeper. `token_ids` are those of the keys."""
 
     field = "key"
 
@@ -35,24 +35,25 @@ class KeyAmbiguous(LookupError):
 
 
 class TakenNames(NamedTuple):
-    """Names of keys that are made together: digests of secrets, and aliases."""
+    """Names that are taken by keys created in the same request: digests of secrets, and aliases."""
 
     secrets: set[str]
     aliases: set[str]
 
 
 class KeyIndex:
-    """`revoked` are the digests of secrets that no existing key has any more, or only for a grace period."""
+    """The index. `revoked` are the digests of secrets that keys no longer have, or only for a grace
+    period."""
 
     def __init__(self) -> None:
         self.by_hash: dict[str, KeyState] = {}
-        """A key with a previous secret is here under that one, too, until the key is changed again: see
+        """A key with a previous secret is also under that one until the next change of the key: see
         `has_secret`."""
         self.by_id: dict[str, KeyState] = {}
         self.by_alias: dict[str, KeyState] = {}
         self.revoked: set[str] = set()
         self.in_groups = Counter[str]()
-        """How many keys name each group."""
+        """The number of keys in each group."""
 
     def add(self, state: KeyState) -> None:
         record = state.record
@@ -63,13 +64,13 @@ class KeyIndex:
             self.by_alias[record.key_alias] = state
         if record.group is not None:
             self.in_groups[record.group] += 1
-        # Another key may have it since the grace period was over.
+        # Another key may have this secret since the grace period ended.
         if record.previous:
             self.by_hash.setdefault(record.previous.secret_hash, state)
 
     def remove(self, state: KeyState) -> None:
         record = state.record
-        # `add` takes it away again if the key has only been changed.
+        # `add` removes it again if the key was only changed.
         self.revoked.add(record.secret_hash)
         del self.by_hash[record.secret_hash], self.by_id[record.token_id]
         if record.key_alias is not None:
@@ -94,8 +95,8 @@ class KeyIndex:
         return next(iter(states.values()), None)
 
     def check_alias(self, record: KeyRecord) -> None:
-        """Names identify keys, so an alias must not be an id or a secret of a key. Raises FieldError, and
-        AliasConflict for another key's alias."""
+        """Checks that an alias is unique and is not an id or a secret of a key, because all of these identify
+        keys. Raises FieldError, and AliasConflict for another key's alias."""
         alias = record.key_alias
         if alias is None:
             return
@@ -106,8 +107,8 @@ class KeyIndex:
             raise AliasConflict(alias)
 
     def check_new(self, record: KeyRecord, secret: str | None, taken: TakenNames) -> None:
-        """The names of a new key, whose `secret` its maker has chosen; `taken` are those of keys that are
-        made together with it, to which its own are added. Raises FieldError, AliasConflict,
+        """Checks the names of a new key; `secret` is set if the caller has chosen it. `taken` has the names
+        of keys created in the same request; those of this key are added. Raises FieldError, AliasConflict,
         SecretConflict."""
         self.check_alias(record)
         alias, digest = record.key_alias, record.secret_hash
@@ -127,8 +128,8 @@ class KeyIndex:
 
 
 def has_secret(record: KeyRecord, digest: str, now: int) -> bool:
-    """Whether the digest is that of the key's secret, or of its previous one within its grace period."""
-    # The digest of any other text is none of them, though the caller may have found the key by another name.
+    """Whether the digest is that of the key's secret, or of its previous one within the grace period."""
+    # The caller may have found the key by another name, whose digest is neither of them.
     previous = record.previous
     return digest == record.secret_hash or (
         previous is not None and digest == previous.secret_hash and now < previous.expires_at

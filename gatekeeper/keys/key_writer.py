@@ -1,5 +1,5 @@
-"""Changes of keys by people: each goes to the store first, in a worker thread and one at a time, and into
-memory when it is on disk. A change of several keys is made for all of them or for none."""
+"""Creates, changes and deletes keys. Each change is written to the store first, in a worker thread and one at
+a time, and applied to memory when it is on disk. A change of several keys is atomic."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Sharing, intern_val
 from gatekeeper.keys.windows import initial_window_end
 
 Check = Callable[[KeyRecord], None]
-"""Raises for a key that must not be changed; it is asked once nobody else can change it any more."""
+"""A function that raises for a key that must not be changed; it is called under the lock of all changes."""
 
 
 def _allow(_record: KeyRecord) -> None:
-    """The check of a caller that has none."""
+    """The check that allows every change."""
 
 
 class KeyWriter:
-    """`by` is who requests a change (a text: a part of the gateway), `now` when; the name of a key may be its
-    secret, `token_id` or alias. Raises KeyNotFound, KeyAmbiguous, FieldError for a name that is another
-    key's, and the StoreErrors of the store."""
+    """`by` is who requests a change at `now` (a string: the gateway itself). The name of a key is its secret,
+    `token_id` or alias. Methods raise KeyNotFound, KeyAmbiguous, FieldError for a name that another key has,
+    and the StoreErrors of the store."""
 
     def __init__(self, store: KeyStore, zone: tzinfo) -> None:
         self._store = store
@@ -43,13 +43,13 @@ class KeyWriter:
         self._waiting: list[_Creation] = []
 
     async def create(self, fields: KeyFields, *, now: int, by: Actor | str) -> tuple[str, KeyState]:
-        """A new key and its secret, which cannot be retrieved again. Keys that are created at the same time
-        are committed together: the disk is waited for once."""
+        """Creates a key; returns its secret, which cannot be retrieved later, and its state. Keys that are
+        created concurrently are committed in one transaction (group commit)."""
         creation = _Creation(*_new_key(fields, now, by, self._zone), [])
         self._waiting.append(creation)
         try:
             async with self._write_lock:
-                # Whoever had the lock before has created this one, too, if it was waiting by then.
+                # The previous holder of the lock may have created this one, too.
                 if not creation.outcome:
                     await self._create_waiting()
         finally:
@@ -63,8 +63,8 @@ class KeyWriter:
     async def create_all(
         self, given: Iterable[KeyFields], *, now: int, by: Actor | str, dry_run: bool = False
     ) -> list[tuple[str, KeyState]]:
-        """New keys, all of them or none; with `dry_run` none, but every error is raised. The error for one of
-        them has its number in the list, counted from 0, as `index`."""
+        """Creates all keys or none; with `dry_run` none, but every error is raised. The error for one of them
+        has its index in the list, from 0, as `index`."""
         made = await mapped(lambda fields: _new_key(fields, now, by, self._zone), [*given])
         taken = TakenNames(set(), set())
         async with self._write_lock:
@@ -80,8 +80,8 @@ class KeyWriter:
         return [(secret, state) for secret, state, *_ in made]
 
     async def _create_waiting(self) -> None:
-        """All keys that wait to be created, in one transaction. A name that is taken is that key's error."""
-        # A copy: those that come while the disk is waited for are in the next transaction.
+        """Creates all waiting keys in one transaction. A taken name is an error of that key only."""
+        # A copy: keys that arrive during the write are in the next transaction.
         waiting, taken = list(self._waiting), TakenNames(set(), set())
         accepted: list[_Creation] = []
         refused: list[tuple[_Creation, Exception]] = []
@@ -102,7 +102,8 @@ class KeyWriter:
             for creation in accepted:
                 self._index.add(creation.state)
                 creation.outcome.append(None)
-        # Only now: if this was cancelled before it wrote, nothing is decided, and the next one begins anew.
+        # After the write: if this was cancelled before it, nothing is decided, and the next holder starts
+        # again.
         for creation, error in refused:
             creation.outcome.append(error)
         self._waiting = [creation for creation in self._waiting if not creation.outcome]
@@ -116,8 +117,8 @@ class KeyWriter:
         grace_until: int | None = None,
         check: Check = _allow,
     ) -> list[tuple[str, KeyState]]:
-        """New secrets. The old one is valid until `grace_until`, or else revoked at once; so is one that was
-        still valid from an earlier rotation: a key has two secrets at most."""
+        """Rotates secrets. The old one is valid until `grace_until`, or revoked immediately; one from an
+        earlier rotation is always revoked: a key has at most two secrets."""
         secrets: dict[str, str] = {}
 
         def edit(record: KeyRecord) -> KeyRecord:
@@ -137,8 +138,8 @@ class KeyWriter:
         by: Actor | str,
         check: Check = _allow,
     ) -> list[KeyState]:
-        """The same change of several keys, in one transaction. With a changed `budget_duration` the window
-        ends with the period that contains now."""
+        """Makes the same change of several keys in one transaction. If `budget_duration` changes, the current
+        window ends with the period that contains `now`."""
         async with self._write_lock:
             states = await self._require(names, now, check)
             edited = await mapped(lambda state: (state, edited_state(state, edit, now)), states)
@@ -152,7 +153,7 @@ class KeyWriter:
 
     def _replace(self, state: KeyState, edited: KeyState) -> None:
         self._index.remove(state)
-        # Only now: the window may have rolled while the store was writing.
+        # After the write: the window may have rolled meanwhile.
         if edited.record.budget_duration != state.record.budget_duration:
             state.budget_reset_at = edited.budget_reset_at
         state.record = intern_values(edited.record)
@@ -161,7 +162,7 @@ class KeyWriter:
     async def delete(
         self, names: Sequence[str], *, now: int, by: Actor | str, check: Check = _allow
     ) -> list[KeyState]:
-        """Deletes keys, in one transaction. Their calls keep their ids and aliases in the ledger."""
+        """Deletes keys in one transaction. Their rows in the ledger keep their ids and aliases."""
         async with self._write_lock:
             states = await self._require(names, now, check)
             changes = await mapped(
@@ -177,10 +178,10 @@ class KeyWriter:
             self._former[state.record.token_id] = sharing
 
     async def _require(self, names: Sequence[str], now: int, check: Check) -> list[KeyState]:
-        """The keys of these names, each once, in the budget window of `now`."""
+        """The keys with these names, without duplicates, in the budget window of `now`."""
 
         def found(name: str) -> KeyState:
-            # An id first: whoever has looked a key up means no other one.
+            # An id takes precedence, because a caller that has looked up a key uses its id.
             state = self._index.by_id.get(name) or self._index.named(name, now)
             if state is None:
                 raise KeyNotFound(name)
@@ -192,7 +193,7 @@ class KeyWriter:
 
 
 class CreationRefused(Exception):
-    """Why one key of several cannot be created: the `cause`, and the key's place in the list."""
+    """One of several keys cannot be created: the `cause`, and the key's index in the list."""
 
     def __init__(self, index: int, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -201,7 +202,7 @@ class CreationRefused(Exception):
 
 
 class _Creation(NamedTuple):
-    """A key that waits to be created. `outcome` is empty until then; then it has the error, or None."""
+    """A key that is waiting to be created. `outcome` is empty until then; then it has the error, or None."""
 
     secret: str
     state: KeyState
@@ -213,7 +214,7 @@ class _Creation(NamedTuple):
 def _new_key(
     fields: KeyFields, now: int, by: Actor | str, zone: tzinfo
 ) -> tuple[str, KeyState, KeyWrite, bool]:
-    """The secret, the key, what is to be written, and whether the caller has chosen the secret."""
+    """The secret, the state, what to write, and whether the caller has chosen the secret."""
     secret = fields.secret or new_secret()
     record = KeyRecord(
         token_id=new_token_id(),

@@ -19,42 +19,42 @@ class OnDisconnect(StrEnum):
 
 
 class Share(StrEnum):
-    """Who else sees what a key has made."""
+    """Which other keys may access the resources that a key has created."""
 
     GROUP = "group"
     ALL = "all"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The limits of one account. All accounts that a call belongs to must allow it."""
+    """The limits of one account. A call must be within the limits of all of its accounts."""
 
     models: tuple[str, ...] = ()
-    """Globs."""
+    """Globs of the allowed models."""
     allowed_routes: tuple[str, ...] = ()
     max_budget_pico: int | None = None
     soft_budget_pico: int | None = None
-    """Warned about when it is reached; nothing is refused."""
+    """Reaching it causes a warning; no call is refused."""
     budget_duration: str | None = None
     model_max_budget_pico: dict[str, int] = {}
-    """By glob: what the matching models may cost together in a budget's period."""
+    """By glob: the budget of the matching models together, in the budget's period."""
     tpm_limit: int | None = None
     rpm_limit: int | None = None
     model_tpm_limit: dict[str, int] = {}
-    """By glob, as `model_rpm_limit`."""
+    """By glob, like `model_rpm_limit`."""
     model_rpm_limit: dict[str, int] = {}
     max_parallel_requests: int | None = None
     max_searches: int | None = None
-    """Searches of one call; 0: none are allowed."""
+    """Searches per call; 0: none are allowed."""
     only_unstored: bool = False
-    """Whether each request must say `store: false`."""
+    """Whether each request must have `store: false`."""
     max_output_tokens: int | None = None
     service_tiers: tuple[str, ...] = ()
     allowed_ips: tuple[str, ...] = ()
     """Networks in CIDR notation."""
     share: str | None = None
-    """Who else sees what this key has made: `group` or `all`; None: nobody."""
+    """Which other keys may access the resources that this key has created: `group` or `all`; None: none."""
     on_disconnect: OnDisconnect | None = None
-    """None: that of the gateway's setting."""
+    """None: the gateway's setting applies."""
     allow_unpriced: bool = False
     blocked_at: int | None = None
 
@@ -64,12 +64,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
     @property
     def limits_models(self) -> bool:
-        """Whether only some models may be used."""
+        """Whether it restricts the models."""
         return bool(self.models) and "*" not in self.models
 
     @property
     def needs_settings(self) -> bool:
-        """Whether a limit depends on what a request asks for in its body."""
+        """Whether a limit depends on the settings in a request's body."""
         return (
             self.max_budget_pico is not None
             or self.tpm_limit is not None
@@ -79,7 +79,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
     @property
     def has_policies(self) -> bool:
-        """Whether a request may be refused for what it asks for in its body."""
+        """Whether a request may be refused for the settings in its body."""
         return (
             self.max_searches is not None
             or self.only_unstored
@@ -89,12 +89,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
     @property
     def needs_body(self) -> bool:
-        """Whether a limit depends on what only a request's body says."""
+        """Whether a limit depends on the body of a request."""
         return self.needs_settings or self.limits_models
 
 
 class NamedRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
-    """What is stored of a group of keys, and of an end user: both are known by their name."""
+    """The stored record of a group of keys or an end user, which are identified by name."""
 
     name: str
     metadata: dict[str, object] = {}

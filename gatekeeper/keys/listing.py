@@ -1,10 +1,10 @@
-"""Pages of keys for people who read: filtered, sorted, and continued by a cursor.
+"""Pages of keys: filtered, sorted, and continued by a cursor.
 
-A cursor holds the sort key of the last key of a page (the value sorted by, and the id), not a number of rows:
-keys that are created or deleted between two pages shift nothing.
+A cursor has the sort key of the last key of a page (the sorted value and the id), not an offset, so that
+creating or deleting keys between two pages does not shift the pages.
 
-A page takes one pass over all keys and keeps only those that it shows. The pass is in parts, so that other
-tasks run in between where there are very many keys.
+A page takes one pass over all keys, and keeps only those of the page. The pass yields to other tasks if there
+are very many keys.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from gatekeeper.keys.spend import current_spend
 from gatekeeper.keys.virtual_key import KeyState
 
 USED_PRECISION = 10**12
-"""The used part of a budget is compared in these fractions: exact for cursors, and finer than any bar."""
+"""The used part of a budget is an integer in these fractions: exact in cursors, and precise enough for
+display."""
 
 
 def used_part(state: KeyState, now: int) -> int | None:
-    """How much of its budget a key has spent; a budget of 0 is used up, no budget is less than any. None for
-    keys that may make no calls: their budget is nobody's concern."""
+    """The part of its budget that a key has spent. A budget of 0 counts as used up; no budget is lower than
+    any. None for keys that may not make calls, whose budget does not matter."""
     record = state.record
     if record.blocked_at is not None or (record.expires_at is not None and record.expires_at <= now):
         return None
@@ -49,18 +50,18 @@ SORTS: dict[str, Callable[[KeyState, int], int | str | None]] = {
 NEWEST_FIRST = "-created_at"
 
 SortKey = tuple[bool, int | str, str]
-"""Whether it is without a value (from high to low: with one), the value, and the id."""
+"""Whether it has no value (in descending order: whether it has one), the value, and the id."""
 
 
 class Page(NamedTuple):
-    """Some keys, and the cursor of the next page; None after the last."""
+    """A page of keys, and the cursor of the next one; None on the last page."""
 
     states: list[KeyState]
     next_cursor: str | None
 
 
 class PageSearch:
-    """The keys whose alias, tags, user or group contain the text `q`, case-insensitively; at `now`.
+    """Finds the keys whose alias, tags, user or group contain `q`, case-insensitively, at `now`.
 
     `sort` is a name of `SORTS`, with a leading `-` in descending order; keys without a value come last.
     Raises FieldError for any other sort, and for a cursor that is not of a page of this sort.
@@ -74,19 +75,19 @@ class PageSearch:
         self._value = SORTS[name]
         self._after = None if cursor is None else _decode_cursor(cursor, sort)
         self._first: list[tuple[SortKey, KeyState]] = []
-        """Those of the page, and one more if there are more."""
+        """The keys of the page, and one more if a page follows."""
 
     def look_at(self, states: Iterable[KeyState]) -> None:
-        """Some of the keys; each is to be looked at once."""
+        """Examines some of the keys; each must be passed once."""
         found = self._first + [(self._sort_key(state), state) for state in states if self._matches(state)]
         if (after := self._after) is not None:
             found = [each for each in found if (each[0] < after if self._descending else each[0] > after)]
         choose = heapq.nlargest if self._descending else heapq.nsmallest
-        # Not sorted as a whole: a sort of 100,000 keys for each page would hold up calls for 0.2 s.
+        # Not a full sort: sorting 100,000 keys for each page would block calls for 0.2 s.
         self._first = choose(self._limit + 1, found, key=_first)
 
     def page(self) -> Page:
-        """The page, once all keys were looked at."""
+        """The page, after all keys were examined."""
         shown = self._first[: self._limit]
         more = len(self._first) > self._limit
         next_cursor = _encode_cursor(shown[-1][0], self._sort) if more else None
@@ -111,7 +112,7 @@ def _first(found: tuple[SortKey, KeyState]) -> SortKey:
 
 def _encode_cursor(sort_key: SortKey, sort: str) -> str:
     last, value, token_id = sort_key
-    # As text: a spend may outgrow 64 bits.
+    # As a string: a spend may exceed 64 bits.
     content = msgspec.json.encode((sort, (last, str(value), token_id)))
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 

@@ -1,9 +1,9 @@
-"""The fields of LiteLLM's requests for keys that a key has not got here, and what to use instead.
+"""The fields of keys in LiteLLM's API that do not exist here, and what to use instead.
 
-A script that moved here must never get a key without the limit that it meant: such a field is refused, with
-what sets the same limit. One that sets nothing is taken: null or empty (LiteLLM's clients send what nobody
-has set), and a value by which a key is what it is here anyway. `team_id` is mapped, see
-`admin.key_requests`; the names of models and routes are, below.
+A script written for LiteLLM must never get a key without an intended limit: such a field is refused, and the
+message says how to set the same limit. A value without effect is accepted: null or empty (LiteLLM's clients
+send unset fields), or one that is the only behaviour here. `team_id` is mapped in `admin.key_requests`, the
+names of models and routes below.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 
 class UnsupportedField(NamedTuple):
-    """A field that is not here: what to use `instead`, and which values set nothing. `is_limit`: a key
-    without it may do more than was meant."""
+    """A field that does not exist here: what to use `instead`, and the values that are accepted (`taken`)
+    because they have no effect. `is_limit`: without it the key may do more than intended."""
 
     instead: str
     taken: tuple[object, ...] = ()
@@ -105,7 +105,7 @@ LITELLM_FIELDS: dict[str, UnsupportedField] = {
 }
 """By LiteLLM's name (release 1.110)."""
 
-# LiteLLM's names for many models or routes, which would match none here, and those for all of them.
+# LiteLLM's names for groups of models or routes, which would match nothing here, and those for all of them.
 MODEL_GROUPS = ("all-team-models", "no-default-models")
 ALL_MODELS = "all-proxy-models"
 ROUTE_GROUPS = (
@@ -116,32 +116,32 @@ ROUTE_GROUPS = (
 ALL_ROUTES = "llm_api_routes"
 
 PROVIDERS = ("gemini/", "vertex_ai/", "vertex_ai_beta/")
-"""With which LiteLLM's names of Google's models begin."""
+"""The prefixes of Google's models in LiteLLM."""
 GEMINI_PATH = "/gemini"
-"""Where LiteLLM has Google's paths, too."""
+"""The prefix of Google's paths, in LiteLLM as here."""
 
 
 def is_unset(name: str, value: object) -> bool:
-    """Whether this is a field of LiteLLM's that sets nothing here."""
+    """Whether this is a field of LiteLLM's with a value that has no effect here."""
     field = LITELLM_FIELDS.get(name)
     if field is None or value in (None, {}, []):
         return field is not None
-    # By type, too: to Python 0 is False.
+    # Compares types, too: in Python 0 == False.
     return any(isinstance(value, type(taken)) and value == taken for taken in field.taken)
 
 
 def google_name(model: str) -> str:
-    """Google's name of a model, or of a glob of them, that may be given as LiteLLM writes it."""
+    """A model or glob without LiteLLM's provider prefix."""
     return next((model.removeprefix(prefix) for prefix in PROVIDERS if model.startswith(prefix)), model)
 
 
 def google_names(models: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of a list, which is empty if it allows any model."""
+    """`google_name` for a list; empty if it allows all models."""
     return () if ALL_MODELS in models else tuple(dict.fromkeys(map(google_name, models)))
 
 
 def google_paths(routes: tuple[str, ...]) -> tuple[str, ...]:
-    """The paths behind /gemini of a list of routes, which is empty if it allows any of them."""
+    """A list of routes as paths after /gemini; empty if it allows all routes."""
     if ALL_ROUTES in routes:
         return ()
     inside = f"{GEMINI_PATH}/"

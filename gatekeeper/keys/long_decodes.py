@@ -1,12 +1,12 @@
-"""Long decodes that may go on: which call a continuation token came from.
+"""Finds the previous call of a long decode by its continuation token.
 
-A request that goes on with one has the token of the call before. That is found by the token's digest, and
-among the calls of the same key only: of another key's call nothing is shown.
+A request that continues a long decode has the token of the previous call, which is looked up by the token's
+digest, among the calls of the same key only: nothing about other keys' calls is revealed.
 
-Memory has what calls have reported; the store has it as a projection of the journal, written before the
-spend's watermark moves on, so that a killed process loses nothing: what the store lacks is replayed from the
-journal, and to store a token again changes nothing. Tokens are kept for `RETENTION_DAYS`, and no more than
-`MAX_TOKENS` of them, the latest.
+Memory has the reported tokens; the store has them as a projection of the journal, written before the
+watermark of the spend advances. So nothing is lost if the process is killed: the rest is replayed from the
+journal, and storing a token again is idempotent. The latest `MAX_TOKENS` tokens are kept, for
+`RETENTION_DAYS`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import trio
 from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 
-RETENTION_DAYS = 7  # Google does not say how long it takes a token
+RETENTION_DAYS = 7  # Google does not document how long a token is valid
 KEPT_MICROS = RETENTION_DAYS * 24 * 60 * 60 * MICROS_PER_SECOND
-MAX_TOKENS = 20_000  # some 300 bytes of memory each
+MAX_TOKENS = 20_000  # about 300 bytes of memory each
 
 
 class Continuation(NamedTuple):
-    """A token by its digest, and the call that reported it, which ended at that time (microseconds since
+    """A token, by its digest, and the call that reported it and ended at `ended_at` (microseconds since
     1970)."""
 
     key_id: str
@@ -42,7 +42,7 @@ class SqliteContinuationStore:
         self._file = file
 
     def latest(self, limit: int) -> list[Continuation]:
-        """The latest ones, the oldest first."""
+        """The latest tokens, the oldest of them first."""
         with self._file.transaction() as db:
             rows = db.execute(
                 "SELECT key_id, digest, call_id, ended_at FROM continuations ORDER BY ended_at DESC LIMIT ?",
@@ -51,7 +51,7 @@ class SqliteContinuationStore:
         return [Continuation(*row) for row in reversed(rows)]
 
     def put(self, reported: Sequence[Continuation], expired_before: int, limit: int) -> None:
-        """Adds these, in place of earlier ones with the same key and digest; removes those from before
+        """Adds tokens, replacing those with the same key and digest; removes tokens from before
         `expired_before`, and all but the latest `limit`."""
         with self._file.transaction() as db:
             db.executemany(
@@ -62,7 +62,7 @@ class SqliteContinuationStore:
             db.execute("DELETE FROM continuations WHERE ended_at <= ?", (expired_before,))
             db.execute(
                 "DELETE FROM continuations WHERE rowid IN "
-                # SQLite has no OFFSET without a LIMIT; -1 is none.
+                # SQLite has no OFFSET without a LIMIT; -1 means no limit.
                 "(SELECT rowid FROM continuations ORDER BY ended_at DESC LIMIT -1 OFFSET ?)",
                 (limit,),
             )
@@ -77,14 +77,15 @@ class LongDecodes:
         self._calls: dict[tuple[str, str], Continuation] = {}
 
     async def load(self) -> None:
-        """To be called once, before the journal is replayed."""
+        """Call it once, before the journal is replayed."""
         self.add(await trio.to_thread.run_sync(self._store.latest, self._limit))
 
     def add(self, reported: Iterable[Continuation]) -> None:
-        """Takes what a call that has just ended, or one that is replayed, has reported."""
+        """Adds the tokens of a call that has just ended, or is replayed."""
         for continuation in reported:
             key = continuation.key_id, continuation.digest
-            # Taken out first, so that it becomes the latest: a dict keeps the place of a key that it has.
+            # Removed first, so that it becomes the latest: assigning to an existing key keeps its position in
+            # a dict.
             self._calls.pop(key, None)
             self._calls[key] = continuation
         while len(self._calls) > self._limit:
@@ -96,7 +97,7 @@ class LongDecodes:
         return found.call_id if found and found.ended_at > now - KEPT_MICROS else None
 
     async def store(self, reported: Sequence[Continuation]) -> None:
-        """Makes what calls have reported durable. Raises StoreFailed, and may then be repeated."""
+        """Stores the tokens of calls durably. Raises StoreFailed, and may then be repeated."""
         if reported:
             expired_before = max(each.ended_at for each in reported) - KEPT_MICROS
             await trio.to_thread.run_sync(self._store.put, reported, expired_before, self._limit)

@@ -1,13 +1,12 @@
-"""Whose each resource is: files, caches, batches, stores, operations and their kin, by the name that Google
-gives them.
+"""The owners of resources (files, caches, batches, stores, operations and so on), by Google's resource name.
 
-All keys share Google's projects, so Google shows each client what any other has made. Who made a resource is
-a projection of the journal: memory has it as soon as the call ends, the store before the spend's watermark
-moves on. To store it again changes nothing, so a killed process loses and doubles nothing.
+All keys share Google's projects, so Google would show each client the resources of all others. The owners are
+a projection of the journal: memory has an owner as soon as the call ends, the store before the watermark of
+the spend advances. Storing is idempotent, so a killed process neither loses nor duplicates anything.
 
-Memory has what the store has not, and the latest `MAX_IN_MEMORY` names beside. Where the store has more than
-those, a name is looked up by `prepare`, in a worker thread, before it is asked about; what was not prepared
-counts as somebody else's.
+Memory has the owners that are not stored yet, plus the latest `MAX_IN_MEMORY` names. If the store has more,
+`prepare` must first load a name in a worker thread; a name that was not prepared counts as owned by somebody
+else.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import ClockWatch
 
-MAX_IN_MEMORY = 100_000  # names, some 300 bytes of memory each
-# Google deletes a file after 48 hours: nothing is left to be seen by then.
+MAX_IN_MEMORY = 100_000  # names, about 300 bytes of memory each
+# Google deletes a file after 48 hours, so by then nothing is left to protect.
 FILES_KEPT_MICROS = 30 * 24 * 60 * 60 * MICROS_PER_SECOND
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """`key_id` is a `token_id`, `open` or `master`; `user_id` the end user of the call that made the
-    resource; `google_key` the label of the Google key that it was made with, whose project has it; `made_at`
-    in microseconds since 1970."""
+    """The owner of a resource. `key_id` is a `token_id`, `open` or `master`; `user_id` the end user of the
+    call that created the resource; `google_key` the label of the Google key that was used, whose project has
+    the resource; `made_at` is in microseconds since 1970."""
 
     key_id: str
     user_id: str | None
@@ -44,7 +43,7 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 Changes = Mapping[str, Owner | None]
-"""The owners of names; None for one that is gone."""
+"""Owners by resource name; None for a deleted resource."""
 
 
 class SqliteOwnerStore:
@@ -55,7 +54,7 @@ class SqliteOwnerStore:
         self._file = file
 
     def latest(self, limit: int) -> dict[str, Owner]:
-        """The names that were made last, the oldest first."""
+        """The latest names, the oldest of them first."""
         with self._file.transaction() as db:
             rows = db.execute(
                 "SELECT name, key_id, user_id, google_key, made_at FROM owners "
@@ -65,18 +64,18 @@ class SqliteOwnerStore:
         return {name: Owner(*others) for name, *others in reversed(rows)}
 
     def find(self, names: Sequence[str]) -> dict[str, Owner]:
-        """Those of the names that have an owner."""
+        """The owners of these names, if they have one."""
         with self._file.transaction() as db:
             rows = db.execute(
                 "SELECT name, key_id, user_id, google_key, made_at FROM owners "
-                # One parameter for any number of names: SQLite takes 32,766 at most.
+                # A single parameter for all names, because SQLite allows at most 32,766.
                 "WHERE name IN (SELECT value FROM json_each(?))",
                 (msgspec.json.encode(names).decode(),),
             ).fetchall()
         return {name: Owner(*others) for name, *others in rows}
 
     def put(self, changes: Changes, files_before: int) -> None:
-        """Sets and removes owners, and removes those of files that were made before that time."""
+        """Sets and removes owners, and removes those of files that were created before `files_before`."""
         gone = [(name,) for name, owner in changes.items() if owner is None]
         made = [
             (name, owner.key_id, owner.user_id, owner.google_key, owner.made_at)
@@ -92,8 +91,8 @@ class SqliteOwnerStore:
             )
             # "0" follows "/".
             db.execute(
-                # INDEXED BY makes it an error where the index cannot be used: each store would read all names
-                # then.
+                # INDEXED BY raises an error if the index cannot be used, instead of reading all names each
+                # time.
                 "DELETE FROM owners INDEXED BY owners_of_files "
                 "WHERE name >= 'files/' AND name < 'files0' AND made_at < ?",
                 (files_before,),
@@ -101,9 +100,9 @@ class SqliteOwnerStore:
 
 
 class Owners:
-    """The owners of one gateway's resources. A resource without one was made outside of the gateway, or
-    before it kept owners: keys see it if `shows_unowned`. `sharing` says who else sees what the key with
-    an id has made."""
+    """The owners of one gateway's resources. A resource without an owner was created outside of the gateway,
+    or before it recorded owners: keys may access it if `shows_unowned`. `sharing` returns how the key with an
+    id shares its resources."""
 
     def __init__(
         self,
@@ -117,28 +116,28 @@ class Owners:
         self._sharing = sharing
         self._shows_unowned = shows_unowned
         self._limit = limit
-        # Never evicted: until they are stored nobody else knows them.
+        # Never evicted: until they are stored they exist only here.
         self._unstored: dict[str, Owner | None] = {}
-        self._known: dict[str, Owner | None] = {}  # as the store has it, in order of last use (LRU)
+        self._known: dict[str, Owner | None] = {}  # cache of the store, in order of last use (LRU)
         self._clock = ClockWatch()
         self._clock.is_steady(*_clocks())
-        self._is_complete = True  # whether the store has no name that is in neither
+        self._is_complete = True  # whether all names in the store are in memory
 
     async def load(self) -> None:
-        """To be called once, before the journal is replayed."""
+        """Call it once, before the journal is replayed."""
         # One more than fits, to know whether there are more.
         latest = await trio.to_thread.run_sync(self._store.latest, self._limit + 1)
         self._known.update(latest)
         self._trim()
 
     def apply(self, call: CallRecord) -> None:
-        """Takes what a call that has just ended, or one that is replayed, has made or deleted."""
+        """Applies what a call that has just ended, or is replayed, has created or deleted."""
         if _may_change(call):
             self._unstored.update(changes_of(call))
 
     async def store(self, calls: Iterable[CallRecord]) -> None:
-        """Makes what calls, in their order, have changed durable. Raises StoreFailed, and may then be
-        repeated with the same calls, or more after them."""
+        """Stores the changes by calls, in their order, durably. Raises StoreFailed, and may then be repeated
+        with the same calls, or more after them."""
         changes: dict[str, Owner | None] = {}
         now, steady = _clocks()
         latest = now
@@ -153,7 +152,7 @@ class Owners:
         files_before = latest - FILES_KEPT_MICROS if self._clock.is_steady(now, steady) else 0
         await trio.to_thread.run_sync(self._store.put, changes, files_before)
         for name, owner in changes.items():
-            # A later change of it is not stored yet.
+            # Unless a later change of it is not stored yet.
             if name in self._unstored and self._unstored[name] == owner:
                 del self._unstored[name]
             self._know(name, owner)
@@ -169,27 +168,27 @@ class Owners:
         if missing:
             found = await trio.to_thread.run_sync(self._store.find, missing)
             for name in missing:
-                # What a call has made or deleted meanwhile is newer than the answer, and maybe stored by now.
+                # Changes by calls in the meantime are newer than the result, and may be stored by now.
                 if name not in self._unstored and name not in self._known:
                     self._know(name, found.get(name))
             self._trim()
 
     def owner_of(self, resource: str) -> Owner | None:
-        """The owner of a resource, or of the one that it is nested in."""
+        """The owner of a resource, or of its parent."""
         owned = owned_resource(resource)
         if owned is None:
             return None
         if owned in self._unstored:
             return self._unstored[owned]
         owner = self._known.get(owned)
-        # Only where names are evicted does their order matter.
+        # The order only matters if names are evicted.
         if not self._is_complete and owned in self._known:
             self._know(owned, owner)  # it was used last
         return owner
 
     def may_see(self, key: KeyState | None, resource: str) -> bool:
         """Whether the caller may know that the resource exists. `key` is None for the master key and in open
-        mode, which see all."""
+        mode, which may access everything."""
         if key is None or (owned := owned_resource(resource)) is None:
             return True
         owner = self.owner_of(owned)
@@ -198,8 +197,8 @@ class Owners:
         return owner.key_id == key.record.token_id or self._sharing(owner.key_id).reaches(key.record)
 
     async def refusal(self, key: KeyState | None, named: OwnedResource) -> Refusal | None:
-        """Why a key may not use what its request names: it does not exist as far as the key may know. For the
-        master key, too, memory knows the owner then. Raises StoreFailed."""
+        """The refusal if the key may not access the resource in its request's path: a 404, as if it did not
+        exist. Also loads the owner into memory, even for the master key. Raises StoreFailed."""
         if named.is_ambiguous:
             return not_found(None) if key else None
         if named.name is None:
@@ -208,7 +207,7 @@ class Owners:
         return None if self.may_see(key, named.name) else not_found(named.name)
 
     async def body_refusal(self, key: KeyState | None, references: Iterable[Reference]) -> Refusal | None:
-        """The same for what a request's body refers to."""
+        """The refusal if the key may not access a resource that its request's body references."""
         named = list(references)
         await self.prepare(name for name, _ in named)
         if key is None:
@@ -228,7 +227,7 @@ class Owners:
 
     def _know(self, name: str, owner: Owner | None) -> None:
         self._known.pop(name, None)
-        # That a name has no owner is news only where memory lacks some that the store has.
+        # That a name has no owner is only worth caching if memory is not complete.
         if owner is not None or not self._is_complete:
             self._known[name] = owner
 
@@ -244,7 +243,7 @@ def _clocks() -> tuple[int, int]:
 
 
 def not_found(name: str | None) -> Refusal:
-    """The same for what does not exist, and for what is another key's."""
+    """The refusal for a resource that does not exist or belongs to another key; both look the same."""
     return Refusal(
         Reason.NOT_FOUND,
         f"{name or 'What this path names'} was not found. A key can use what it has made through this "
@@ -253,12 +252,12 @@ def not_found(name: str | None) -> Refusal:
 
 
 def _may_change(call: CallRecord) -> bool:
-    """Whether a row may tell of an owner: few do."""
+    """A fast test whether a row may change owners: few do."""
     return call.made is not None or call.method == "DELETE"
 
 
 def changes_of(call: CallRecord) -> dict[str, Owner | None]:
-    """The owners that a row tells of: new ones, and none for what the call has deleted."""
+    """The changes of owners by a row: new ones, and None for a deleted resource."""
     changes: dict[str, Owner | None] = {}
     gone = call.method == "DELETE" and call.outcome is Outcome.OK and call.resource
     if gone and owned_resource(gone) == gone:

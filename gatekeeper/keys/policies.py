@@ -1,17 +1,17 @@
-"""Policies: what an administrator rules out for a key or a group beside models, routes and budgets. Pure.
+"""Policies: restrictions of a key or a group other than models, routes and budgets. Pure.
 
-- `searches` (`max_searches`): none, or at most so many a call. How many a call makes is Google's choice: a
-  request whose tools may search is refused where none is allowed, and a stream is cut once it shows more than
-  are allowed. A response that comes as a whole has been made by then.
-- `store` (`only_unstored`): where it is false, a request must say `store: false` itself, or Google may keep
+- `searches` (`max_searches`): none, or a maximum per call. Google decides how many searches a call makes: a
+  request whose tools may search is refused if none is allowed, and a stream is cut off when it shows more
+  than allowed. A unary response is complete by then.
+- `store` (`only_unstored`): if it is false, a request must have `store: false` itself, or Google might store
   its prompt.
-- `max_output_tokens`: a request must name a limit of its own, and not a larger one.
-- `service_tiers`: those that a request may ask for. One that names none asks for the standard tier, and a
-  batch for that of batches.
+- `max_output_tokens`: a request must set a limit itself, and not a larger one.
+- `service_tiers`: the tiers that a request may use. Without one in the request that is the standard tier, or
+  the batch tier for a batch.
 - `allowed_ips`: the networks that calls may come from.
 
-The gateway never rewrites a request: what is missing in it is for the client to send, and the refusal says
-what. All of them but the last need the body; a call that generates nothing is not asked.
+The gateway never rewrites a request: the client must send what is missing, and the refusal says what. All
+policies but the last need the body, and do not apply to calls that generate nothing.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from gatekeeper.refusals import Reason, Refusal
 BATCH_TIER = "batch"
 SERVICE_TIERS = (STANDARD_TIER, "flex", "priority", BATCH_TIER, "deferred")
 
-# They cost something, but a model writes nothing: no output, no prompt to keep, no tools.
+# Billable, but without text output, a prompt that could be stored, or tools.
 NOT_GENERATING = EMBEDDING | MEDIA_ACTIONS | {OPENAI_EMBEDDING, "embedText", "batchEmbedText"}
 KEEPING_COLLECTIONS = ("cachedContents", "fileSearchStores", "ragStores", "corpora")
 UPLOADS = ("upload", "uploadToFileSearchStore")
-# Tools whose names do not say that they search, and those whose names say so of what they do not.
+# Tools that search although their names do not say so, and the reverse.
 SEARCHING = frozenset({"google_maps", "retrieval"})
 NOT_SEARCHING = frozenset({"file_search", "tool_search"})
 
@@ -53,12 +53,12 @@ def _is_batch(request: AccessRequest) -> bool:
 
 
 def _is_billed_by_tier(request: AccessRequest) -> bool:
-    """Whether Google does work for it whose price depends on the tier."""
+    """Whether the price of the call depends on the tier."""
     return request.billable and not _only_keeps(request.action or "")
 
 
 def _generates(request: AccessRequest) -> bool:
-    """Whether a model writes text for it, also by a method that is not known here."""
+    """Whether the call generates text; an unknown method counts as one that does."""
     return request.action not in NOT_GENERATING and _is_billed_by_tier(request)
 
 
@@ -74,7 +74,7 @@ def address_allowed(account: Account, request: AccessRequest, _now: int) -> Refu
 
 
 def address_refusal(account: Account, client: str) -> Refusal | None:
-    """Of a request from this address, here or at the admin API."""
+    """The refusal of a request from this address, also at the admin API."""
     allowed_ips = account.record.allowed_ips
     if not allowed_ips or _is_within(client, allowed_ips):
         return None
@@ -113,7 +113,7 @@ def _searches(limits: Limits, request: AccessRequest, request_summary: RequestSu
     if limit is None or not (generates or request.action == CACHE_CREATE):
         return None
     tool = next((tool for tool in request_summary.tools if may_search(tool)), None)
-    # What runs at Google by itself cannot be cut, and where no search is allowed one is too many.
+    # A batch or background call cannot be cut off, and if no search is allowed, one is too many.
     if tool and limit and not (_is_batch(request) or request_summary.background):
         tool = None
     limited = f"is limited to {searches_of(limit)} a call" if limit else "may not search"
@@ -130,7 +130,7 @@ def _searches(limits: Limits, request: AccessRequest, request_summary: RequestSu
 
 
 def too_many_searches(account: Account, searches: int) -> Refusal | None:
-    """Of a running response that shows so many searches."""
+    """The refusal of a running response with this many searches."""
     limit = account.record.max_searches
     if limit is None or searches <= limit:
         return None
@@ -201,7 +201,8 @@ def _unseen(limited: str, request: AccessRequest) -> str:
 
 
 _Why = Callable[[Limits, AccessRequest, RequestSummary], str | None]
-"""Why a request breaks a policy: what follows the account's title in the message."""
+"""A function that returns why a request violates a policy, as the text after the account's title in the
+message."""
 
 
 def _rule(policy: str, why: _Why) -> Rule:
@@ -221,4 +222,4 @@ POLICY_RULES: dict[Rule, tuple[str, ...]] = {
     _rule("max_output_tokens", _max_output_tokens): ("max_output_tokens",),
     _rule("service_tiers", _service_tiers): ("service_tiers",),
 }
-"""By the body; each with the limits that it is about."""
+"""The rules for the body, each with the limits that it checks."""
