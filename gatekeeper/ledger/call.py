@@ -5,11 +5,10 @@ a cheap internal form, which is converted for output: `started_at` is an integer
 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly), `usage` the raw JSON bytes
 that Google sent.
 
-Five fields are no columns, and in the journal's line only. `group`: that of its key. `charged_pico`: the
+Five fields are not columns, and are in the journal only. `group`: the group of its key. `charged_pico`: the
 amount charged to budgets instead of the cost, if any, so that replaying the journal gives the same spend.
-`continuations`: the
-digests of the tokens by which a later call may go on with a long decode. `pending`: what will tell the cost;
-then an `Amendment` completes the row. `made`: the resources that have an owner by this call.
+`continuations`: the digests of the tokens by which a later call may continue a long decode. `pending`: the
+pending charge, until an `Amendment` completes the row. `made`: the resources that the call has created.
 
 The size of a record is limited: whatever a client, a key or Google sends, a row takes some 70 KB at most, so
 that no request fills memory and none makes a row that the analytics file cannot store. Truncation is marked:
@@ -64,11 +63,11 @@ START = Position(0, 0)
 
 
 class PendingCharge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a call that has ended will still cost.
+    """A charge that is still to come for a call that has ended.
 
-    `begun_by` is the id of the call that began it. `resource` is the one whose reading will tell the cost, or
-    the cached content that is stored; None: nothing more will come. `videos`: how many were asked for. Of a
-    cached content: its tokens, the time until which its storage is charged, and when it expires
+    `begun_by` is the id of that call. `resource` is the resource whose result has the cost, or the cached
+    content that is stored; None: settled, nothing more will be charged. `videos`: how many were requested.
+    For a cached content: its tokens, the time until which its storage is charged, and when it expires
     (microseconds since 1970).
     """
 
@@ -81,14 +80,15 @@ class PendingCharge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class CreatedResources(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The names of what a call has made, or found made by what it has read: the files of a finished batch.
-    `key_id` is the owner of what it has read; None: the call's own key."""
+    """The names of the resources that a call has created, or found in a resource that it has read: the files
+    of a finished batch. `key_id` is their owner, that of the resource read; None: the call's own key."""
 
     names: tuple[str, ...]
     key_id: str | None = None
 
 
-# Not looked at by the garbage collector: thousands live in events and rows that wait, none in a circle.
+# Not tracked by the garbage collector: thousands live in events and waiting rows, and none is in a reference
+# cycle.
 class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One call. Filled in while it runs; None is "not known", never 0."""
 
@@ -118,7 +118,7 @@ class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     thoughts_tokens: int | None = None
     tool_tokens: int | None = None
     total_tokens: int | None = None
-    # As Google sent it: a later version may evaluate members that this one does not know.
+    # As Google sent it: a later version may read members that this one does not know.
     usage: RawJson = None
     service_tier: str | None = None
     cost_pico: int | None = None
@@ -146,9 +146,8 @@ class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 class Amendment(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A finished call whose cost became known after its end.
 
-    `call` is its row as it is from now on; only `AMENDED_COLUMNS` and `pending` are changed.
-    `charged_before` is what its key was charged until now (pico-dollars), `estimated_before` whether that was
-    an estimate.
+    `call` is its new row; only `AMENDED_COLUMNS` and `pending` differ. `charged_before` is what its key was
+    charged until now (pico-dollars), `estimated_before` whether that was an estimate.
     """
 
     call: CallRecord

@@ -1,8 +1,7 @@
-"""Counts finished calls for Prometheus: since the start of this process, as its counters are meant to be.
-
-A sink of the journal, so it costs a call nothing and cannot hold one up. They are shown to anybody, so they
-name no key, tag, user or path; models, which anybody can make up, are named once they have been priced, and
-at most `MAX_MODELS` of them.
+"""Counts finished calls for Prometheus, since the start of this process. It is a sink of the journal, so it
+costs a call nothing and cannot delay one. The counters are public, so they have no key, tag, user or path as
+labels; a model, whose name is a client's text, is a label only once it has been priced, and at most
+`MAX_MODELS` are.
 """
 
 from __future__ import annotations

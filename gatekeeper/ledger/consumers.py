@@ -40,7 +40,7 @@ SINK_RETENTION_BYTES = 256 << 20  # bytes: some 150,000 calls
 
 
 class RetryBackoff:
-    """Runs one task that is repeated, with exponential backoff while it fails; a failure is logged once."""
+    """Repeats one task, with exponential backoff while it fails; a failure is logged once."""
 
     def __init__(self, name: str, event: str = "ledger_task") -> None:
         self._name = name
@@ -84,7 +84,8 @@ class RetryBackoff:
 
 
 class Lag(NamedTuple):
-    """How far a consumer lags behind: bytes of the journal, and seconds since a call that it may lack."""
+    """How far a consumer lags behind: bytes of the journal, and seconds since the end of a call that it may
+    lack."""
 
     size: int
     seconds: float
@@ -119,7 +120,8 @@ class Subscription:
             self._lagging_since = trio.current_time()
 
     def retry_soon(self) -> None:
-        """Retries without delay: an obstacle may be gone. May be called from any thread."""
+        """Retries without delay, because the cause of a failure may be gone. May be called from any
+        thread."""
         self._has_news = True
         # `_lagging_since` is not set: this may be another thread, and no call has ended.
         self.retries.reset()

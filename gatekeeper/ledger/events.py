@@ -34,8 +34,8 @@ CallPredicate = Callable[[CallRecord], bool]
 
 
 class CallEvent(msgspec.Struct, gc=False):
-    """A call that started (a snapshot: later changes of the call do not show), finished, or is a finished one
-    of which more is known now; or a call by which a soft budget was reached, with a document about that."""
+    """A call that started (a snapshot, without later changes), finished, or was amended; or one by which a
+    soft budget was reached, with a document about that."""
 
     id: int
     kind: Kind

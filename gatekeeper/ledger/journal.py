@@ -36,9 +36,8 @@ END_RECORD_BYTES = 2048  # bytes reserved for the end of each open call; most en
 
 
 class Journal:
-    """One process's journal in `folder`/journal; the caller holds the lock of the data folder.
-
-    `begin` and `end` are for the event loop's thread; all else blocks and may be called in any thread.
+    """One process's journal in `folder`/journal; the caller holds the lock of the data folder. `begin`, `end`
+    and `amend` are for the event loop's thread; all other methods block, and may be called in any thread.
     Raises OSError if the folder or the first segment cannot be created.
     """
 

@@ -15,7 +15,7 @@ from gatekeeper.ledger.journal import Journal
 from gatekeeper.logs import log
 from gatekeeper.refusals import Reason, Refusal
 
-# So much a power failure may take. A killed process loses nothing: the kernel has each line by then.
+# A power failure may lose as much. A killed process loses nothing: the kernel has every line.
 SYNC_INTERVAL = 0.1  # seconds between two group syncs
 
 
@@ -42,8 +42,8 @@ class Ledger:
         self.events.publish("call.started", call, size)
 
     def update_begin(self, call: CallRecord) -> None:
-        """Replaces the record of a call's begin: more is known of what it is charged if the process dies, or
-        of what it has made."""
+        """Writes a call's begin again: what is charged if the process dies, or what the call has created, has
+        changed."""
         truncate_fields(call)
         self.journal.begin(call)
         self._dirty = True
@@ -110,7 +110,7 @@ class Ledger:
             log.error("journal_lines_lost_at_shutdown", lines=self.journal.pending_lines)
 
     def close_streams_and_queries(self) -> None:
-        """Ends what has no end of its own: event streams and user-supplied queries."""
+        """Ends event streams and user-supplied queries, which may run indefinitely."""
         self.events.close()
         self.analytics.sql_runner.stop()
 
@@ -121,7 +121,7 @@ class Ledger:
                 self._dirty = False
                 found = self.journal.error  # may have been set by a write on the hot path
                 await trio.to_thread.run_sync(self.journal.sync)
-                # Twice, so that of an error which is over by now both its begin and its end are logged.
+                # Twice: of an error that is over by now both the start and the recovery are logged.
                 self._report_error(self.journal.error or found)
                 self._report_error(self.journal.error)
 

@@ -292,8 +292,7 @@ class Relay:
             # The client first: metering must never delay or break the response.
             if upstream is not None and upstream.has_ended:
                 await write(chunk, is_last=True)
-                # A response that the client has in full cannot be cut any more.
-                with suppress(CutByGateway):
+                with suppress(CutByGateway):  # the client has all of it already
                     feed(chunk)
                 return
             await write(chunk)

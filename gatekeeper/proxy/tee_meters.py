@@ -1,4 +1,4 @@
-"""Meters that feed a reader beside the response's own meter: of a result, a cached content, created names."""
+"""Meters that also feed a reader of the body: of a pending result, a cached content, or created resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.ledger.call import CallRecord
 
 MAX_DOCUMENT_BYTES = 2**20
-"""Of a document that is kept, without long base64."""
+"""The most that is kept of a document, without long base64."""
 
 
 class BodyReader(Protocol):
@@ -23,17 +23,17 @@ class BodyReader(Protocol):
 
 class ResultReader(BodyReader, Protocol):
     def finish(self) -> CallRecord | None:
-        """The row as it is from now on; None if nothing new is known. To be called once, at the body's end:
-        it takes what is left of free allowances."""
+        """The completed row; None if nothing new is known. To be called once, at the body's end: it takes
+        from the free allowances."""
         ...
 
     def discard(self) -> None:
-        """Frees what was buffered of a body that has not come to its end. In place of `finish`."""
+        """Frees the buffers. To be called instead of `finish` if the body is incomplete."""
         ...
 
 
 class TeeMeter(OuterMeter):
-    """Feeds a reader beside the response's own meter."""
+    """Feeds both the response's own meter and a reader."""
 
     def __init__(self, meter: Meter, reader: BodyReader, *, is_gzip: bool) -> None:
         super().__init__(meter)
@@ -44,20 +44,20 @@ class TeeMeter(OuterMeter):
         self._sink.feed(chunk)
 
     def is_whole(self) -> bool:
-        """Whether the reader got all. Once, at the end."""
+        """Whether the reader got the complete body. To be called once, at the end."""
         return self._sink.finish().complete
 
 
 class ResultMeter(TeeMeter):
-    """Also reads what a pending charge waits for."""
+    """Also reads the result that a pending charge waits for."""
 
     def __init__(self, meter: Meter, reader: ResultReader, *, is_gzip: bool) -> None:
         super().__init__(meter, reader, is_gzip=is_gzip)
         self._reader = reader
 
     def result(self, *, is_complete: bool) -> CallRecord | None:
-        """The row as it is from now on; None if nothing new is known. Once, at the response's end, whether it
-        is complete or not."""
+        """The completed row; None if nothing new is known. To be called once, at the response's end, whether
+        it is complete or not."""
         if self.is_whole() and is_complete:
             return self._reader.finish()
         self._reader.discard()
@@ -65,7 +65,7 @@ class ResultMeter(TeeMeter):
 
 
 class CacheMeter(TeeMeter):
-    """Also reads the cached content that the response is."""
+    """Also reads the response as a cached content."""
 
     def __init__(self, meter: Meter, *, is_gzip: bool) -> None:
         self._document = Document()
@@ -77,7 +77,7 @@ class CacheMeter(TeeMeter):
 
 
 class CreatedNamesMeter(TeeMeter):
-    """Also finds what an answer says was made by something else."""
+    """Also finds the names of resources in a response that another one has created, such as a batch."""
 
     def __init__(self, meter: Meter, *, is_gzip: bool) -> None:
         self._found = CreatedNames()
@@ -103,7 +103,7 @@ class Document:
         self.text = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        # A document that is longer is cut, and so no JSON: it tells nothing.
+        # A longer document is cut, and so is not valid JSON: nothing is read from it.
         if len(self.text) <= MAX_DOCUMENT_BYTES:
             self.text += self._truncator.feed(chunk)
 

@@ -1,8 +1,8 @@
-"""Resumable uploads: the address that Google answers a start with becomes one of this gateway's.
+"""Resumable uploads: the upload URL in Google's response to the start is replaced by one of this gateway's.
 
-Google's is secret and needs no key, so a client that knew it would bypass the gateway. It stays here, as a
-session that is bound to the key of the start; the client gets an upload id of the gateway's own, by which the
-later requests find the session. They go to the stored address, whatever else they name.
+Google's URL is secret and needs no key, so a client that knew it would bypass the gateway. It is stored in a
+session that belongs to the key of the start; the client gets an upload id of the gateway's, by which later
+requests find the session. They are sent to the stored URL, whatever else they name.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ ADDRESS_HEADERS = (UPLOAD_URL_HEADER, b"location")
 STATUS_HEADER = b"x-goog-upload-status"
 # Cloud Storage's limit ("must be completed within a week of being initiated"); the Gemini API publishes none.
 LIFETIME = 7 * 24 * 3600 * SECOND
-# After its end: a client that has lost the last response asks once more.
+# After its end: a client that has lost the last response sends the request again.
 LIFETIME_ENDED = 600 * SECOND
 ENDED = (b"final", b"cancelled")
-# To an error without a status Google's SDKs send the same chunk again, three times in seven seconds.
+# Without this header Google's SDKs repeat the chunk after an error, three times in seven seconds.
 UPLOAD_ENDED = (STATUS_HEADER, b"final")
 
 
@@ -58,30 +58,30 @@ def has_upload_id(call: ProxyCall) -> bool:
 
 
 async def find_upload(call: ProxyCall) -> UploadSession | None:
-    """The upload that a request goes on with; None for a request without an upload id. Raises Refused for an
-    id that is not known, or was given for another path."""
+    """The upload that a request continues; None for a request without an upload id. Raises Refused for an
+    unknown id, or one of another path."""
     ids = upload_ids(call.credential.query)
     if not ids:
         return None
     found = None
     try:
-        # Of several the gateway could take another than whoever reads the request next.
+        # With several ids the gateway and the next server might choose different ones.
         if len(ids) == 1:
             found = await call.context.sessions.find_upload(ids[0], call.row.started_at)
     except StoreFailed as error:
         raise call.context.store_failure(error) from None
     if found is None or normalized_path(found.path.encode("latin-1")) != normalized_path(call.head.path):
-        # For the row, which tells whose request it was.
+        # So that the row has the request's key.
         if call.credential.secret or call.context.settings.open_mode:
             call.authenticate()
         raise Refused(session_not_found())
-    # The query does not go upstream: nothing in it can keep the call from being metered.
+    # The query is not sent upstream, so nothing in it can affect how the call is metered.
     call.find_route(b"")
     return found
 
 
 class UploadRelay(Relay):
-    """The relay of all requests of uploads: in one request, starts, and what follows them."""
+    """Relays the requests of uploads: those in one request, starts, and continuations."""
 
     def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
         super().__init__(call, stream)
@@ -99,18 +99,18 @@ class UploadRelay(Relay):
         return unseal(self.upload_id, self.session.sealed_target).encode("latin-1")
 
     def request(self) -> UpstreamRequest:
-        """Asks for a response in which Google's upload id can be found."""
+        """Asks for an uncompressed response, in which Google's upload id can be found and masked."""
         request = super().request()
         return request if self.session is None else request.uncompressed()
 
     async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
-        # Google's error pages quote the address that was requested, and that is a secret.
+        # Google's error pages quote the requested URL, which is secret.
         if self.session is not None and head.status // 100 != 2 and first:
             first = without_secrets(first, self.target())
         await super().forward(head, first, source)
 
     def attach_meter(self, head: ResponseHead) -> None:
-        """Also reads the response to a PUT: the last one names the file."""
+        """Also meters the response to a PUT: the last one names the file."""
         super().attach_meter(head)
         if self.call.meter is NO_METER:
             media_type = head.fields.get(b"content-type")
@@ -122,11 +122,11 @@ class UploadRelay(Relay):
         return self.session is None and super().is_followed(head)
 
     def local_location(self, location: bytes) -> Headers:  # noqa: ARG002
-        """An address of an upload is replaced as a whole."""
+        """None: the Location of an upload is replaced in `begin_upload`."""
         return []
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
-        # Before the client has a byte: its next request may reach this gateway after a restart.
+        # Before the client has a byte: its next request may come after a restart of the gateway.
         if self.session is not None:
             await self.end_upload(head)
         elif head.status // 100 == 2:
@@ -139,7 +139,7 @@ class UploadRelay(Relay):
     # The session
 
     async def begin_upload(self, head: ResponseHead) -> None:
-        """Stores the address of a started upload, and puts one of this gateway in its place. Raises
+        """Stores the URL of a started upload, and sets the headers with its URL at this gateway. Raises
         CallFailed."""
         given = {name: head.fields[name] for name in ADDRESS_HEADERS if name in head.fields}
         url = upload_url(given)
@@ -171,7 +171,7 @@ class UploadRelay(Relay):
         )
 
     def address(self, url: bytes) -> UploadAddress:
-        """Where the upload's requests go. Raises RedirectRefused for an address that is neither the
+        """Where the upload's requests are sent. Raises RedirectRefused for a URL that is neither the
         upstream's nor Google's: it would be sent the Google key."""
         upstream = self.upstream
         address = resolve(url, AbsoluteUrl(upstream.origin, self.target()))
@@ -185,21 +185,21 @@ class UploadRelay(Relay):
             self.call.context.upload_errors.record("foreign_host" if host else "no_plain_url", host=host)
             raise foreign_upload_address(host)
         if upstream.may_be_gateway:
-            # The upstream stands in for Google, also where it does not replace Google's address.
+            # The upstream is used in place of Google, even if its response has Google's URL.
             return UploadAddress(None, upstream.prefix + address.target)
         return UploadAddress(address.origin.host, address.target)
 
     def own_url(self, address: UploadAddress, upload_id: str) -> bytes:
-        """The upload's address at this gateway, with the same path as the start's."""
+        """The upload's URL at this gateway, with the same path as the start's."""
         base = public_base(self.call.head.scope, self.call.context.settings)
         others = without_upload_ids(address.target.partition(b"?")[2])
         query = b"&".join(filter(None, (b"upload_id=" + upload_id.encode(), others)))
         return base.encode() + PREFIX + self.call.head.path + b"?" + query
 
     async def end_upload(self, head: ResponseHead) -> None:
-        """Has the session expire soon if the response ends the upload."""
+        """Lets the session expire soon if the response ends the upload."""
         status = head.fields.get(STATUS_HEADER)
-        # The older protocol has no status: a 308 asks for more.
+        # The older protocol has no such header: a 308 asks for more.
         if status in ENDED or (status is None and head.status in (200, 201)):
             context = self.call.context
             try:
@@ -210,7 +210,7 @@ class UploadRelay(Relay):
 
 
 def without_secrets(text: bytes, target: bytes) -> bytes:
-    """The text, with stars in place of the upload ids of an address."""
+    """The text, with the upload ids of a URL masked by stars."""
     for upload_id in upload_ids(target.partition(b"?")[2]):
         for form in (upload_id, quote(upload_id, safe="")):
             # A shorter one is none of Google's, and may be a word.
@@ -220,20 +220,20 @@ def without_secrets(text: bytes, target: bytes) -> bytes:
 
 
 class UploadAddress(NamedTuple):
-    """Where an upload's requests go: another host of Google's or the configured upstream (None), and path and
-    query there."""
+    """Where an upload's requests are sent: another host of Google's or the configured upstream (None), and
+    path and query there."""
 
     host: str | None
     target: bytes
 
 
 def is_google_api(origin: Origin) -> bool:
-    """Whether it is one of Google's APIs, and not what Google serves for its users."""
+    """Whether it is one of Google's APIs, and not a host for Google's users' content."""
     return is_google_origin(origin) and origin.host.endswith(".googleapis.com")
 
 
 def upload_url(given: Mapping[bytes, bytes]) -> bytes | None:
-    """The address of an upload among a response's headers."""
+    """The URL of an upload in a response's headers."""
     if url := given.get(UPLOAD_URL_HEADER):
         return url
     # Any other response may have a `Location`.

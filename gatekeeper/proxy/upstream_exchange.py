@@ -1,5 +1,5 @@
-"""One call's exchange with the API, and what becomes of it when the client leaves before the response is
-complete: `on_disconnect`, of its key or of the gateway.
+"""The state of one call's upstream request and response, and what happens if the client disconnects before
+the response is complete. The setting `on_disconnect`, of the key or of the gateway, decides:
 
 `cancel`: the connection to the upstream is closed at once. The row has the last usage that was reported, or
 an expected cost (`pricing.expected`).
@@ -9,7 +9,7 @@ the exact usage: for at most `MAX_SECONDS` and `MAX_BYTES`, and no longer than a
 what it generates either way. Only for what is charged: a download is never finished.
 
 Either way the outcome is `client_disconnected`. A client that reads nothing for `read_timeout` seconds counts
-as one that has left.
+as disconnected.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ MAX_BYTES = 64 * 2**20  # of the response's body, after that
 
 
 class UpstreamExchange:
-    """What has passed between the gateway and the API for one call, and how far that was when its client
-    left, if it did. Times are on trio's clock.
+    """The state of one call's upstream request and response, and when its client disconnected, if it did.
+    Times are on trio's clock.
 
     `started_at`: when the upstream request started; `client_wait_seconds`: seconds since then that were spent
     waiting for the client. `request_sent`: whether all of the request went upstream; None where that is not
-    known. `upstream_status`: of the response whose head has arrived. `finishes_without_client`: whether it
-    goes on once the client has left, which it did at `disconnected_at`.
+    known. `upstream_status`: the status of the response, once its head has arrived.
+    `finishes_without_client`: whether the response is read to its end if the client disconnects, which it did
+    at `disconnected_at`.
     """
 
     __slots__ = (
@@ -63,7 +64,7 @@ class UpstreamExchange:
         self.disconnected_at: float | None = None
         self.received_bytes = 0  # since then
         self.response_bytes = 0  # of the body, as the meter counts them
-        self.writing: trio.CancelScope | None = None  # around a write to a client that may be left behind
+        self.writing: trio.CancelScope | None = None  # around a write to a client that may not read
         self.body = b""  # of the request: all of it, if it was received before any of it was sent
         self._size: RequestSize | None = None
 
@@ -75,12 +76,13 @@ class UpstreamExchange:
         return self._size
 
     def release_body(self) -> None:
-        """Keeps the size only of a body that will not be sent again: a stream may go on for long."""
+        """Frees the body, which will not be sent again, and keeps its size only: a stream may last for
+        long."""
         self.size.feed(self.body)
         self.body = b""
 
     def continues(self, now: float) -> bool:
-        """Whether the response is read on, now that the client has left."""
+        """Whether the response is still read, now that the client has disconnected."""
         if not (self.finishes_without_client and self.request_sent):
             return False
         if self.disconnected_at is None:
@@ -88,35 +90,35 @@ class UpstreamExchange:
         return now < self.disconnected_at + MAX_SECONDS and self.received_bytes <= MAX_BYTES
 
     def stop_writing(self) -> None:
-        """Has the write end for which a client that does not read is awaited."""
+        """Cancels the write that waits for a client that does not read."""
         if self.writing is not None:
             self.writing.cancel()
 
     def buffered_size(self) -> RequestSize:
-        """That of a buffered body."""
+        """The size of a buffered body."""
         size = RequestSize()
         size.feed(self.body)
         return size
 
     def request_size(self) -> RequestSize:
-        """To be called once, at the end."""
+        """The size of the request's body; to be called once, at the end."""
         self.size.feed(self.body)
         return self.size
 
 
 def finishes_without_client(route: Route, key: KeyState | None, settings: Settings) -> bool:
-    """Whether a call that its client leaves is finished without it."""
+    """Whether a call is finished if its client disconnects."""
     own = key.record.on_disconnect if key else None
     return route.billable and (own or settings.on_disconnect) == OnDisconnect.FINISH
 
 
 NO_EXCHANGE = UpstreamExchange()
-"""Of a row that is completed later, by no call; not to be changed."""
+"""For a row that is completed later, after its call; not to be changed."""
 
 
 class DetachableWriter:
-    """The client's side of a response that may be finished without it: what is sent then goes nowhere.
-    `client_disconnected` is told that the client has gone, and says whether the call goes on."""
+    """Writes a response to a client that may disconnect; what is written after that is dropped.
+    `client_disconnected` is called then, and returns whether the call continues."""
 
     def __init__(
         self, stream: ClientStream, exchange: UpstreamExchange, client_disconnected: Callable[[], bool]
@@ -138,14 +140,14 @@ class DetachableWriter:
 
     async def write(self, chunk: bytes, *, is_last: bool = False) -> None:
         if self._exchange.disconnected_at is None:
-            # `stop_writing` leaves it, not the call: that goes on without the client.
+            # `stop_writing` cancels this scope, not the call, which continues without the client.
             with trio.CancelScope() as self._exchange.writing:
                 try:
                     await self._stream.write(chunk, is_last=is_last)
                 except ClientDisconnected:
                     self._continue_or_raise()
             return
-        # What goes nowhere counts, too: it is what `MAX_BYTES` bounds.
+        # Dropped bytes count, too: `MAX_BYTES` limits them.
         self._exchange.received_bytes += len(chunk)
         self._continue_or_raise()
 

@@ -56,8 +56,7 @@ class UpstreamBody:
 
 
 class KeyMasker:
-    """Finds the keys, each of whose characters may be plain, percent-encoded, a JSON escape or an HTML
-    character reference."""
+    """Masks keys, also if their characters are percent-encoded, JSON escapes or HTML character references."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         encoded = [key.encode() for key in keys]
@@ -69,7 +68,7 @@ class KeyMasker:
 
     def __call__(self, data: bytes) -> bytes:
         """The same number of bytes, with `*` in place of each byte of a key."""
-        # Nearly always nothing is found: the patterns below are slow.
+        # Nearly always there is none, and the patterns below are slow.
         if not self._may_contain_key(data):
             return data
         for pattern in self._patterns:
@@ -89,7 +88,7 @@ class KeyMasker:
 
 
 class MaskedStream:
-    """The same for a body in pieces: the last `overlap_bytes` are held back until the next piece."""
+    """Masks a body in pieces: the last `overlap_bytes` are held back until the next piece."""
 
     def __init__(self, mask: KeyMasker) -> None:
         self._mask = mask
@@ -124,7 +123,8 @@ def is_key_error_message(message: str) -> bool:
 
 
 class ErrorResponse:
-    """One such response. Call `buffer` first; then relay `headers`, and the body from `read_chunk`."""
+    """An error response. Call `buffer` first; then relay `headers`, and the body from `first_chunk` and
+    `read_chunk`."""
 
     def __init__(self, mask: KeyMasker, status: int, headers: Headers, next_chunk: NextChunk) -> None:
         self.status = status
@@ -188,7 +188,7 @@ class ErrorResponse:
 
     @property
     def error(self) -> UpstreamError | None:
-        """What it says, as far as it was buffered."""
+        """The error in the buffered part of the body; None if it has none."""
         # Without a Content-Encoding: it was decoded as it was buffered.
         meter = meter_for(first_value(self.headers, b"content-type"), None, status=self.status)
         meter.feed(self._decoded)
