@@ -1,8 +1,8 @@
 """Which rates apply to a call, and the refusal of a call that exceeds one. Pure.
 
-A call needs room in the limits of each of its accounts, and in those that an account has for some models: the
-models that match such a glob have its limit together, and a call counts for each glob that matches one of its
-models. One whose model is not known counts for each glob.
+A call must fit the limits of each of its accounts, including those for some models: the models that match a
+glob share its limit, and a call counts for each glob that matches one of its models. A call whose model is
+unknown counts for each glob.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from gatekeeper.keys.rates import AppliedLimits, Exceeded, Rate, RateLimits
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.refusals import Reason, Refusal
 
-# When a parallel call ends is not known: a client asks again after so many seconds.
+# Seconds for `Retry-After`, because it is unknown when a parallel call ends.
 PARALLEL_RETRY_AFTER = 1.0
 
 
 def limits_of_accounts(
     accounts: Iterable[Account], *, counts_tokens: bool, continues: bool = False
 ) -> list[AppliedLimits]:
-    """The limits that accounts have for all of their calls. `counts_tokens`: whether those of the call count;
-    those of a call that costs nothing do not. `continues`: whether it goes on with an upload, whose start has
-    counted as a request: how many chunks a file has is the SDK's choice."""
+    """The limits of the accounts for all of their calls. `counts_tokens`: whether the call's tokens count;
+    those of a free call do not. `continues`: the call continues an upload, whose start was counted as a
+    request, because the number of chunks is up to the SDK."""
     applied: list[AppliedLimits] = []
     for account in accounts:
         record = account.record
         requests = None if continues else record.rpm_limit
         tokens = record.tpm_limit if counts_tokens else None
-        # Of most keys, none: that has to cost nothing.
+        # Fast path: most keys have none.
         if requests is not None or tokens is not None or record.max_parallel_requests is not None:
             limits = RateLimits(requests, tokens, record.max_parallel_requests)
             applied.append(AppliedLimits(account.id, limits))
@@ -41,7 +41,8 @@ def limits_of_accounts(
 def limits_of_models(
     accounts: Iterable[Account], models: Sequence[str] | None, *, counts_tokens: bool
 ) -> list[AppliedLimits]:
-    """The limits that accounts have for some models. `models`: those of the call; None: not known."""
+    """The limits of the accounts for models that match a glob. `models` are those of the call; None:
+    unknown."""
     applied: list[AppliedLimits] = []
     for account in accounts:
         record = account.record
@@ -50,7 +51,7 @@ def limits_of_models(
         for glob in _matching({**record.model_rpm_limit, **record.model_tpm_limit}, models):
             tokens = record.model_tpm_limit.get(glob) if counts_tokens else None
             limits = RateLimits(record.model_rpm_limit.get(glob), tokens)
-            # A glob of `model_tpm_limit` alone limits nothing of a call that costs nothing.
+            # A glob with only a `model_tpm_limit` does not limit a free call.
             if any(limit is not None for limit in limits):
                 applied.append(AppliedLimits(AccountId(account.id.kind, account.id.name, glob), limits))
     return applied

@@ -1,19 +1,20 @@
-"""Requests and tokens a minute, and parallel calls: what runs and what was used, in memory. Pure: no clock.
+"""Rate limits: requests and tokens per minute, and parallel calls. In memory. Pure: no clock.
 
-A call takes a request and the tokens that it is expected to use from each limit that applies to it, all or
-nothing, and counts as one parallel call until it is settled. The rules of the minute are those of
-`minute_window`; beside them:
+A call reserves one request and its expected tokens in each limit that applies to it, all or nothing, and
+counts as one parallel call until it is settled. The rules of the minute are those of `minute_window`; in
+addition:
 
-- Tokens are taken in advance: those of the prompt, and the longest output that the request allows. Where it
-  allows any, or more than the limit, that is `FIRST_OUTPUT` or what it allows, and then the longest of the
-  latest such outputs (`_learn`). No more than the limit: a call that is longer is admitted when nothing was
-  used for a minute.
+- Tokens are reserved in advance: those of the prompt, plus the longest output that the request allows. If it
+  sets no maximum, or one above the limit, that is `FIRST_OUTPUT` or its maximum at first, and later the
+  longest recent output of such calls (`_learn`). At most the limit is reserved: a longer call is admitted if
+  nothing was used for a minute.
 - They are settled by the tokens that the call has used. So within any minute admitted calls use at most the
-  limit, plus what some use in excess of their reservation; that excess is charged to the following time.
-- A refusal takes nothing. It names the limit that takes longest to have room again, and how long that is:
-  true, if nothing else is admitted or charged until then. When a parallel call ends is not known.
+  limit, plus the excess of some over their reservation, which is carried forward.
+- A refused call reserves nothing. The refusal names the limit that takes longest to have capacity again, and
+  how long that is if nothing else is admitted or charged until then. For parallel calls that is unknown.
 
-Nothing is stored: a restart begins with nothing used. What is unused for `IDLE_EXPIRY` is forgotten.
+Nothing is stored: after a restart nothing counts as used. Counters that are not used for `IDLE_EXPIRY` are
+removed.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ import msgspec
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.minute_window import MINUTE, Bucket, MinuteWindow
 
-FIRST_OUTPUT = 8192  # tokens: the default limit of several models, and more than most answers have
+FIRST_OUTPUT = 8192  # tokens; the default limit of several models, and more than most responses have
 IDLE_EXPIRY = 10 * MINUTE
 
 
 class RateLimits(NamedTuple):
-    """A minute's requests and tokens, and parallel calls; None: no limit."""
+    """Limits of requests and tokens per minute, and of parallel calls; None: no limit."""
 
     requests: int | None = None
     tokens: int | None = None
@@ -41,7 +42,7 @@ class RateLimits(NamedTuple):
 
 
 class Rate(StrEnum):
-    """What is limited."""
+    """The limited quantity."""
 
     REQUESTS = "requests"
     TOKENS = "tokens"
@@ -49,14 +50,14 @@ class Rate(StrEnum):
 
 
 class AppliedLimits(NamedTuple):
-    """Limits that apply to a call, and the account, or the part of one for some models, that has them."""
+    """Limits that apply to a call, and the account or model account that they belong to."""
 
     account: AccountId
     limits: RateLimits
 
 
 class ExpectedTokens(msgspec.Struct, frozen=True, gc=False):
-    """What a call is expected to use; `output` is None where nothing bounds it."""
+    """The tokens that a call is expected to use; `output` None: unbounded."""
 
     prompt: int = 0
     output: int | None = 0
@@ -67,12 +68,12 @@ class ExpectedTokens(msgspec.Struct, frozen=True, gc=False):
 
 
 UNBOUNDED = ExpectedTokens(0, None)
-"""Of a session, whose messages are still to come."""
+"""For a session, whose messages are not known yet."""
 
 
 class Exceeded(NamedTuple):
-    """The limit by which a call is refused: whose and which it is, its value, and the microseconds until
-    there is room; None if not known."""
+    """The limit that a call exceeds: its account, kind and value, and the microseconds until there is
+    capacity; None if unknown."""
 
     account: AccountId
     rate: Rate
@@ -81,17 +82,17 @@ class Exceeded(NamedTuple):
 
 
 class Counter(msgspec.Struct, eq=False):
-    """What the limits of one account count; `used_at` is when a call was last admitted."""
+    """The counters of one account; `used_at` is when a call was last admitted."""
 
     used_at: int
     requests: MinuteWindow = msgspec.field(default_factory=MinuteWindow)
     tokens: MinuteWindow = msgspec.field(default_factory=MinuteWindow)
     running: int = 0
-    usual_output: int | None = None  # None: none has ended yet
+    usual_output: int | None = None  # None: no call has ended yet
 
     def wait(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> tuple[Rate, int, int] | None:
-        """The rate that has no room for the call for longest, its limit, and the microseconds until it has;
-        None if there is room."""
+        """The exceeded rate with the longest wait, its limit, and the wait in microseconds; None if the call
+        fits."""
         longest = None
         if (limit := limits.requests) is not None and (wait := self.requests.wait(limit, 1, now)):
             longest = Rate.REQUESTS, limit, wait
@@ -104,8 +105,8 @@ class Counter(msgspec.Struct, eq=False):
     def take(
         self, account: AccountId, limits: RateLimits, expected: ExpectedTokens, now: int
     ) -> CounterReservation:
-        """Counts a call for which there is room."""
-        # Whatever is limited: a limit of parallel calls that is set later holds for those that run already.
+        """Counts a call that fits."""
+        # Counted even without a limit: a limit of parallel calls that is set later includes running ones.
         self.used_at, self.running = now, self.running + 1
         taken = CounterReservation(account, self, limits)
         if limits.requests is not None:
@@ -117,7 +118,7 @@ class Counter(msgspec.Struct, eq=False):
         return not (self.running or self.requests.used(now) or self.tokens.used(now))
 
     def amount(self, limit: int, expected: ExpectedTokens) -> int:
-        """The tokens that a call takes in advance."""
+        """The tokens that a call reserves."""
         output = FIRST_OUTPUT if expected.output is None else expected.output
         if self.usual_output is not None and expected.is_open(limit):
             output = self.usual_output if expected.output is None else min(output, self.usual_output)
@@ -125,7 +126,8 @@ class Counter(msgspec.Struct, eq=False):
 
 
 class CounterReservation(msgspec.Struct, eq=False):
-    """What one call has taken of one counter: a request, and of the tokens `in_advance`, by now `amount`."""
+    """The reservation of one call in one counter: a request, the tokens `in_advance`, and those used so far
+    (`amount`)."""
 
     account: AccountId
     counter: Counter
@@ -137,15 +139,14 @@ class CounterReservation(msgspec.Struct, eq=False):
     is_open: bool = False  # its output tells how long others may be
 
     def settle(self, used: int, now: int) -> None:
-        """The call has used so many tokens."""
+        """Settles the reservation: the call has used this many tokens."""
         self.note(used, now)
         if self.tokens is not None:
-            # What was noted beyond the advance stands in other buckets (`charge`): this one gets back no more
-            # than it had.
+            # An excess over the advance was charged to other buckets: this one gets back at most the advance.
             self.counter.tokens.give_back(self.tokens, min(self.amount - used, self.in_advance))
 
     def note(self, used: int, now: int) -> None:
-        """The call has used so many tokens until now."""
+        """Records the tokens that the call has used so far."""
         limit, beyond = self.limits.tokens, used - self.amount
         if limit is not None and beyond > 0:
             self.counter.tokens.charge(limit, beyond, now)
@@ -157,7 +158,7 @@ class CounterReservation(msgspec.Struct, eq=False):
         self.give_back_tokens()
 
     def take_tokens(self, expected: ExpectedTokens, now: int) -> None:
-        """In advance, where there is room for them."""
+        """Reserves the expected tokens, which must fit."""
         limit = self.limits.tokens
         self.is_open = expected.is_open(limit)
         if limit is not None:
@@ -170,7 +171,7 @@ class CounterReservation(msgspec.Struct, eq=False):
             self.in_advance = self.amount = 0
 
     def token_wait(self, expected: ExpectedTokens, now: int) -> Exceeded | None:
-        """Why they cannot be taken now."""
+        """The limit that does not have capacity for these tokens; None if they fit."""
         if (limit := self.limits.tokens) is None:
             return None
         wait = self.counter.tokens.wait(limit, self.counter.amount(limit, expected), now)
@@ -178,7 +179,8 @@ class CounterReservation(msgspec.Struct, eq=False):
 
 
 class RateReservation:
-    """What an admitted call has taken. Its end is told once, by `settle` or `undo`; more do nothing."""
+    """The reservations of an admitted call. It ends with `settle` or `undo`; further calls of these have no
+    effect."""
 
     __slots__ = ("_taken",)
 
@@ -186,8 +188,8 @@ class RateReservation:
         self._taken = taken
 
     def settle(self, tokens: int | None, output: int | None, now: int) -> None:
-        """The call has used so many tokens in all, of which `output` are its output; None: not known, and it
-        counts as expected."""
+        """The call has ended and used this many tokens in total, of which `output` are output. None: unknown,
+        so the expected tokens count."""
         for taken in self._end():
             if tokens is not None:
                 taken.settle(tokens, now)
@@ -195,13 +197,13 @@ class RateReservation:
                 taken.counter.usual_output = _learn(taken.counter.usual_output, output)
 
     def note(self, tokens: int, now: int) -> None:
-        """The call goes on, and has used so many tokens until now."""
+        """The call continues, and has used this many tokens so far."""
         for taken in self._taken:
             taken.note(tokens, now)
 
     def retake(self, expected: ExpectedTokens, now: int) -> Exceeded | None:
-        """Takes the tokens that the call is expected to use by what is known of it now, in place of those
-        that it had taken; or none of them, and then the call is to be refused."""
+        """Replaces the reserved tokens by a new expectation. If that does not fit, nothing is reserved, and
+        the call must be refused."""
         for taken in self._taken:
             taken.give_back_tokens()
         waits = [found for taken in self._taken if (found := taken.token_wait(expected, now))]
@@ -212,7 +214,7 @@ class RateReservation:
         return None
 
     def undo(self) -> None:
-        """The call was refused after all, and takes nothing."""
+        """The call was refused after all: releases everything."""
         for taken in self._end():
             taken.undo()
 
@@ -224,14 +226,15 @@ class RateReservation:
 
 
 NO_RESERVATION = RateReservation(())
-"""Of a call without such limits."""
+"""For a call without rate limits."""
 
 
 class Rates:
     """All counters. `now` is in microseconds, of a clock that is never set back."""
 
     def __init__(self) -> None:
-        # In the order of their last use. A dict that is kept in it finds its first one ever more slowly.
+        # In the order of last use. OrderedDict, because a plain dict finds its first key ever more slowly
+        # after deletions at its front.
         self._counters: OrderedDict[AccountId, Counter] = OrderedDict()
 
     def __len__(self) -> int:
@@ -240,11 +243,11 @@ class Rates:
     def admit(
         self, applied: Sequence[AppliedLimits], expected: ExpectedTokens, now: int
     ) -> RateReservation | Exceeded:
-        """Takes what the call needs of all limits, or nothing of any. Each of them is of another
-        account, and has at least one limit."""
+        """Reserves what the call needs in all limits, or nothing in any. Each item must have another account,
+        and at least one limit."""
         if not applied:
             return NO_RESERVATION
-        # A new one is kept only where the call is admitted: a refusal takes nothing, no memory either.
+        # A new counter is kept only if the call is admitted: a refusal reserves nothing, not even memory.
         counters = [self._counters.get(limits.account) or Counter(now) for limits in applied]
         if exceeded := _exceeded(applied, counters, expected, now):
             return exceeded
@@ -257,7 +260,7 @@ class Rates:
         return RateReservation(taken)
 
     def used(self, account: AccountId, now: int) -> dict[Rate, int]:
-        """What counts of an account's limits now."""
+        """The current use of an account's limits."""
         counter = self._counters.get(account) or Counter(now)
         return {
             Rate.REQUESTS: counter.requests.used(now),
@@ -266,7 +269,7 @@ class Rates:
         }
 
     def _forget_idle(self, most: int, now: int) -> None:
-        """Forgets so many of the counters that have not been used for longest, if that is long enough."""
+        """Removes up to `most` of the least recently used counters, if they are idle for long enough."""
         for _ in range(most):
             name, counter = next(iter(self._counters.items()))
             if now - counter.used_at < IDLE_EXPIRY:
@@ -274,21 +277,22 @@ class Rates:
             if counter.is_idle(now):
                 del self._counters[name]
             else:
-                # Calls run, or tokens were charged to a time to come: it is looked at again after as long.
+                # Calls are running, or an excess was carried forward: check again after another
+                # `IDLE_EXPIRY`.
                 counter.used_at = now
                 self._counters.move_to_end(name)
 
 
 def _learn(usual: int | None, output: int) -> int:
-    """The longest of the latest outputs: the first counts as it is, a longer one at once, and is forgotten by
-    a quarter with each shorter one."""
+    """The decaying maximum of outputs: a longer output replaces it, and it decays by a quarter with each
+    shorter one."""
     return output if usual is None else max(output, usual - usual // 4)
 
 
 def _exceeded(
     applied: Sequence[AppliedLimits], counters: Sequence[Counter], expected: ExpectedTokens, now: int
 ) -> Exceeded | None:
-    """The limit that takes longest to have room; one of parallel calls only if all others have some."""
+    """The exceeded limit with the longest wait; one of parallel calls only if no other is exceeded."""
     longest, full = None, None
     for (account, limits), counter in zip(applied, counters, strict=True):
         found = counter.wait(limits, expected, now)

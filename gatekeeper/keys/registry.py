@@ -1,8 +1,8 @@
-"""All existing keys, in memory, backed by a store.
+"""All existing keys, in memory and backed by a store.
 
-Reading is a dict look-up and never waits. A change goes to the store first, in a worker thread and one at a
-time, and into memory when it is on disk: a confirmed change survives a crash. Spend goes the other way:
-memory is updated at once and is authoritative, the store follows the journal.
+Reading is a dict look-up and never waits. A change is written to the store first, in a worker thread and one
+at a time, and applied to memory when it is on disk: a confirmed change survives a crash. Spend is the
+reverse: memory is updated at once and is authoritative, the store follows the journal.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from gatekeeper.ledger.call import Position
 A = TypeVar("A", bound=Account)
 
 NO_LIMITS = Limits()
-LISTED_AT_ONCE = 2000  # keys, between two turns of calls: some milliseconds
+LISTED_AT_ONCE = 2000  # keys between two checkpoints, which takes some milliseconds
 
 
 class KeyRegistry(KeyWriter):
-    """The existing keys. `clock` is the time in microseconds since 1970."""
+    """The existing keys. `clock` returns the time in microseconds since 1970."""
 
     def __init__(
         self,
@@ -51,21 +51,20 @@ class KeyRegistry(KeyWriter):
         *,
         gateway: Limits = NO_LIMITS,
     ) -> None:
-        """The periods of budgets begin by the calendar of `zone`; `gateway` are the limits of all calls
-        together."""
+        """`zone` is the time zone of budget periods; `gateway` are the limits of the whole gateway."""
         super().__init__(store, zone)
         self._clock = clock
         self._gateway = gateway
         self.costs = CostHistory()
-        """What calls have cost of late."""
+        """The recent costs of calls."""
         self.accounts = Accounts(zone)
-        """Those beside the keys' own."""
+        """All other accounts."""
         self.account_changes = AccountChanges(store, self._write_lock, self.accounts)
         self.imports = KeyImport(store, self._write_lock, self._index, self.accounts)
 
     async def load(self) -> Position:
-        """Reads all keys; to be called once, first. Their spend includes the journal up to the returned
-        position: `replay` the calls after it."""
+        """Loads all keys. Call it once, before anything else. The spend includes the journal up to the
+        returned position: `replay` the calls after it."""
         loaded, costs, revoked, self._former = await trio.to_thread.run_sync(self._read)
         states, stored, watermark = loaded
         for state in states:
@@ -80,7 +79,7 @@ class KeyRegistry(KeyWriter):
         return watermark
 
     def _read(self) -> tuple[LoadedKeys, list[tuple[CostName, RecentMaximum]], set[str], dict[str, Sharing]]:
-        """All that is stored. Blocks."""
+        """Reads everything from the store. Blocks."""
         store = self._store
         return store.load(), store.costs(), store.revoked_hashes(), store.former_sharing()
 
@@ -98,7 +97,7 @@ class KeyRegistry(KeyWriter):
             if account := self.accounts.gateway:
                 account.spend_pico, account.estimated_pico = stored.spend_pico, stored.estimated_pico
                 account.window_start = stored.window.start
-                if account.budget_reset_at is not None:  # by the settings of today
+                if account.budget_reset_at is not None:  # by the current settings
                     account.budget_reset_at = stored.window.end or account.budget_reset_at
         elif model:
             owner = self._index.by_id.get(name) if kind == "key" else self.accounts.find(kind, name)
@@ -122,8 +121,8 @@ class KeyRegistry(KeyWriter):
     # For calls: nothing here waits.
 
     def by_hash(self, secret_hash: str) -> KeyState | None:
-        """The key whose secret has this digest (`secrets.hash_secret`), or had it until a rotation whose
-        grace period is not over."""
+        """The key whose secret, or previous secret within its grace period, has this digest
+        (`secrets.hash_secret`)."""
         state = self._index.by_hash.get(secret_hash)
         if state is None or state.record.secret_hash == secret_hash:
             return state
@@ -134,7 +133,7 @@ class KeyRegistry(KeyWriter):
         return state
 
     def by_id(self, token_id: str) -> KeyState | None:
-        """The key with this id; None once it was deleted."""
+        """The key with this id; None if there is none, or it was deleted."""
         return self._index.by_id.get(token_id)
 
     def by_alias(self, alias: str) -> KeyState | None:
@@ -142,26 +141,27 @@ class KeyRegistry(KeyWriter):
         return self._index.by_alias.get(alias)
 
     def is_revoked(self, secret_hash: str) -> bool:
-        """Whether this was the secret of a key that was deleted or has another one now."""
+        """Whether a key had this secret that was deleted or has been rotated."""
         return secret_hash in self._index.revoked
 
     def keys_in(self, group: str) -> int:
-        """How many keys name this group."""
+        """The number of keys in this group."""
         return self._index.in_groups[group]
 
     def sharing(self, token_id: str) -> Sharing:
-        """Who else sees what this key has made; for one that was deleted what held until then."""
+        """How this key shares its resources; for a deleted key, how it did."""
         if state := self._index.by_id.get(token_id):
             return sharing_of(state.record)
         return self._former.get(token_id, Sharing())
 
     def settle(self, charge: AccountCharge) -> list[Account]:
-        """Counts a call that has just ended. Accounts that were deleted are left out. Returns those that have
-        reached their soft budget by it."""
+        """Counts a call that has just ended, except in deleted accounts. Returns the accounts that reached
+        their soft budget with it."""
         reached: list[Account] = []
         _, cost_pico, ended_at, estimated, is_use, *_ = charge
         for account in self.accounts_of(charge):
-            # Of the window that the call ends in: the spend of the one before would hide that it is reached.
+            # The spend in the window that the call ends in: that of the previous window would hide that the
+            # soft budget is reached.
             before = spend.current_spend(account, ended_at)[0]
             spend.settle(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
             if before < (account.record.soft_budget_pico or 0) <= account.spend_pico:
@@ -169,7 +169,7 @@ class KeyRegistry(KeyWriter):
         return reached
 
     def replay(self, settled: Iterable[AccountCharge]) -> None:
-        """Counts calls of an earlier run that the stored spend lacks."""
+        """Counts calls of an earlier run that the stored spend does not include."""
         for charge in settled:
             _, cost_pico, ended_at, estimated, is_use, *_ = charge
             for account in self.accounts_of(charge):
@@ -185,7 +185,7 @@ class KeyRegistry(KeyWriter):
         self.accounts.remove_model_accounts(state)
 
     def accounts_of(self, charge: AccountCharge) -> Iterable[Account]:
-        """The accounts in whose spend a call counts."""
+        """The accounts whose spend a call counts towards."""
         accounts = self.accounts
         key = self._index.by_id.get(charge.token_id)
         group = accounts.groups.get(charge.group) if charge.group else None
@@ -194,11 +194,11 @@ class KeyRegistry(KeyWriter):
         return found + accounts.of_model(found, charge.model)
 
     async def store_spend(self, settled: Iterable[AccountCharge], segment: int, offset: int) -> None:
-        """Stores the cost of calls that memory has counted: those of the journal from the last watermark up
-        to this one. Raises StoreFailed, and may then be repeated with the same or a longer part of the
+        """Stores the charges that memory has counted: those in the journal from the last watermark up to this
+        position. Raises StoreFailed, and may then be repeated with the same or a longer part of the
         journal."""
         async with self._write_lock:
-            # Under the lock, so that no window changes between the computation and the store.
+            # Under the lock, so that no window changes between the calculation and the write.
             deltas = spend.spend_deltas(self.accounts_of, settled)
             costs = self.costs.take_changed()
             stored = False
@@ -207,17 +207,16 @@ class KeyRegistry(KeyWriter):
                 stored = True
                 self._forget_restored(deltas)
             finally:
-                # Also if this was cancelled before the thread began: nobody else knows any more what has
-                # changed.
+                # Also if this was cancelled before the thread started: the changes are recorded nowhere else.
                 if not stored:
                     self.costs.not_stored(costs)
 
     async def adjust(self, run_id: str, settled: Sequence[AccountCharge]) -> bool:
-        """Adds the differences of calls that were priced again, once for each run: returns False if it was
-        counted before. Raises StoreFailed, and may then be repeated."""
+        """Adds the differences of repriced calls, once per run: returns False if this run was already added.
+        Raises StoreFailed, and may then be repeated."""
         async with self._write_lock:
-            # Under the lock, with the windows as they are now: if the store got one that people have changed
-            # since, or a clock that was set back, it would drop the spend.
+            # Under the lock, with the current windows: if the store got a window that was changed since by an
+            # edit or by a clock that was set back, it would drop the spend.
             accounts = {account.id: account for each in settled for account in self.accounts_of(each)}
             deltas = {
                 id_: spend.refundable(accounts[id_], delta)
@@ -230,7 +229,8 @@ class KeyRegistry(KeyWriter):
             self._forget_restored(deltas if added else {})
             for id_, delta in deltas.items() if added else ():
                 account = accounts[id_]
-                # It may have rolled while the store was writing: of a window that is over nothing counts.
+                # The window may have rolled during the write: the spend of a window that has ended no longer
+                # counts.
                 if account.window_start <= delta.window.start:
                     account.spend_pico += delta.spend_pico
                     account.estimated_pico += delta.estimated_pico
@@ -249,7 +249,7 @@ class KeyRegistry(KeyWriter):
     # For people who read.
 
     def find(self, name: str, now: int) -> KeyState | None:
-        """The key of this name, in the budget window of `now`. Raises KeyAmbiguous."""
+        """The key with this name, in the budget window of `now`. Raises KeyAmbiguous."""
         state = self._index.named(name, now)
         if state:
             spend.roll_window(state, now)
@@ -260,7 +260,7 @@ class KeyRegistry(KeyWriter):
         return _rolled(self._index.by_id.values(), now)
 
     async def window_starts(self, now: int) -> set[int]:
-        """When the windows of all accounts that run at `now` began. Calls go on meanwhile."""
+        """The starts of all accounts' windows at `now`. Yields to other tasks."""
         starts: set[int] = set()
         of_others = _rolled(self.accounts, now), _rolled(self.accounts.model_accounts, now)
         for number, account in enumerate(chain(self.states(now), *of_others), start=1):
@@ -278,7 +278,7 @@ class KeyRegistry(KeyWriter):
         cursor: str | None = None,
         sort: str = NEWEST_FIRST,
     ) -> Page:
-        """A page of keys; see `PageSearch`. Calls go on meanwhile."""
+        """A page of keys; see `PageSearch`. Yields to other tasks."""
         search = PageSearch(now, q=q, limit=limit, cursor=cursor, sort=sort)
         states = [*self._index.by_id.values()]
         for start in range(0, len(states), LISTED_AT_ONCE):
@@ -292,7 +292,7 @@ class KeyRegistry(KeyWriter):
 
 
 def _rolled(accounts: Iterable[A], now: int) -> Iterable[A]:
-    # A copy, as there may be others once the next one is asked for.
+    # A copy, because the collection may change between two iterations.
     for account in [*accounts]:
         spend.roll_window(account, now)
         yield account

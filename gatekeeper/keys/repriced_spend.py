@@ -1,4 +1,4 @@
-"""The spend of accounts follows the calls that `prices reprice` has given another cost, each run once.
+"""Adjusts the spend of accounts to the costs that `prices reprice` has changed, once per run.
 
 The run's differences are in the analytics file, committed with its rows; which runs were charged is in the
 key store, committed with the spend. The run's mark in the data folder only saves looking: it is removed last,
@@ -22,7 +22,7 @@ CHECK_INTERVAL = 1.0  # seconds between two looks for marked runs
 
 
 async def charge_repriced(registry: KeyRegistry, analytics: Analytics, folder: Path) -> None:
-    """Charges the differences of marked runs, unless another program has the analytics file. Raises
+    """Charges the differences of marked runs, unless another process has opened the analytics file. Raises
     AnalyticsError, StoreFailed, OSError."""
     if analytics.is_lent() or not marked_runs(folder):
         return

@@ -1,10 +1,11 @@
-"""Texts that others keep and must not read: sealed, so that no store of them is needed here.
+"""Encrypts strings that clients keep but must not read, so that the gateway need not store them.
 
-- `seal`: Google's address of an upload, sealed with its id, which only the client has.
-- `PageTokens`: the page tokens of filtered lists. Google's own may be read by anyone (some are the name of a
-  page's last item in Base64), and that item may be another key's. So a client gets them encrypted, with the
-  project that they are of. They outlive a restart, and serve one key for one list. They end when the
-  gateway's secret is changed, which is its master key: a client begins with the first page again.
+- `seal`: Google's URL of an upload, encrypted with the upload id, which only the client has.
+- `PageTokens`: the page tokens of filtered lists. Google's own tokens can be read by anyone (some are the
+  name of the last item of a page in Base64), and that item may be another key's. So the client gets them
+  encrypted, together with their project. They remain valid after a restart, for one key and one list. They
+  become invalid when the gateway's secret, its master key, changes: then a client starts at the first page
+  again.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ MAX_LENGTH = 16 * 1024  # characters of a sealed token
 
 
 def seal(secret: str, text: str) -> str:
-    """The text encrypted with the secret, in hex; `unseal` is its inverse. To be used once for each secret,
-    which must have 128 random bits or more.
+    """Encrypts the text with the secret, in hex; `unseal` is the inverse. Use a secret only once; it must
+    have at least 128 random bits.
 
-    SHAKE-256 of the secret is as long as the text and unpredictable, so it is a one-time pad. It reveals
-    nothing to whoever has only `hash_secret` of it.
+    The key stream, as long as the text, is SHAKE-256 of the secret. It cannot be derived from `hash_secret`
+    of the secret.
     """
     return _with_pad(secret, text.encode()).hex()
 
@@ -38,21 +39,23 @@ def _with_pad(secret: str, data: bytes) -> bytes:
 
 
 class PageTokens:
-    """SIV (RFC 5297) by SHA-3: the tag over all that is sealed is the nonce of its one-time pad, so that
-    equal tokens are sealed equally, and nothing else shows. `secret` is the gateway's."""
+    """Encrypts page tokens in SIV mode (RFC 5297) with SHA-3: the tag over scope and plaintext is the nonce
+    of the key stream, so equal tokens have equal ciphertexts, and nothing else is revealed. `secret` is the
+    gateway's."""
 
     def __init__(self, secret: str) -> None:
         self._key = hashlib.sha3_256(b"gatekeeper page tokens " + secret.encode()).digest()
 
     def seal(self, place: str, *scope: str) -> str:
-        """The token of a place in a list. `scope` is what it may be used for: the key's id, the list."""
+        """Encrypts a position in a list. The token is valid only for the same `scope`: the key's id and the
+        list."""
         plain = place.encode()
         tag = self._tag(plain, scope)
         return base64.urlsafe_b64encode(tag + self._with_tag_pad(tag, plain)).rstrip(b"=").decode()
 
     def unseal(self, sealed: str, *scope: str) -> str | None:
-        """The place that was sealed for the same scope; None for any other text."""
-        # Before it is decoded: anybody may send one of any length.
+        """Decrypts a position that was sealed for the same scope; None for any other text."""
+        # Checked before decoding, because clients may send a token of any length.
         if len(sealed) > MAX_LENGTH or not sealed.isascii():
             return None
         try:
@@ -65,7 +68,7 @@ class PageTokens:
         return plain.decode()
 
     def _tag(self, plain: bytes, scope: tuple[str, ...]) -> bytes:
-        # The number of parts goes first: else the end of one scope could be read as the beginning of a place.
+        # The number of parts comes first, so that a part of the scope cannot be confused with the position.
         scoped = "\0".join(scope).encode() + b"\0" + plain
         return hmac.digest(self._key, b"%d " % len(scope) + scoped, "sha3_256")[:TAG_SIZE]
 

@@ -1,9 +1,8 @@
-"""A key's secret: its format, the only forms of it that are stored, and the throttling of attempts to guess
-one.
+"""Secrets of keys: their format, the digest and masked form that are stored, and the throttling of guesses.
 
-Wrong credentials are counted and logged by client address. Calls with a valid key are never delayed: only the
-response that refuses one is. The table of addresses and the number of delayed responses are bounded, so that
-guessing from many addresses costs no more memory than from one.
+Wrong credentials are counted and logged by client address. Calls with a valid key are never delayed, only the
+response to a wrong one. The table of addresses and the number of delayed responses are bounded, so that
+guessing from many addresses does not exhaust memory.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ MIN_SECRET_LENGTH = 16  # characters of a secret that the caller chooses
 MINUTE = 60.0  # seconds
 # Wrong credentials per minute and address that are not delayed: setting up a client takes a few attempts.
 FREE_ATTEMPTS = 10
-DELAY = 0.5  # seconds, for each further one
+DELAY = 0.5  # seconds per further attempt
 # Addresses that are tracked; the least recently used are evicted.
 MAX_ADDRESSES = 4096
 # Responses that are delayed at the same time; further ones are sent without delay.
@@ -38,24 +37,24 @@ def new_secret() -> str:
 
 
 def new_token_id() -> str:
-    """An id for a key that reveals nothing of its secret and stays when the secret changes."""
+    """A random key id, which does not depend on the secret and does not change with it."""
     return "key_" + secrets.token_hex(8)
 
 
 def hash_secret(secret: str) -> str:
-    """SHA-256 in hex. No salt and no stretching: a look-up needs one digest, and 256 random bits need
-    neither. Takes any text, since anything may arrive as a credential."""
+    """SHA-256 in hex. Without salt or stretching: a look-up needs a deterministic digest, and 256 random bits
+    need neither. Accepts any string, since a client may send anything as a credential."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def key_name(secret: str) -> str:
-    """The masked secret by which people recognize a key: `sk-...wxyz`."""
+    """The masked secret that identifies a key for people: `sk-...wxyz`."""
     return f"{PREFIX}...{secret[-4:]}"
 
 
 def redacted_name(name: str) -> str:
-    """A key's name for an error message. A key may be named by its secret, its id or its alias, and a
-    mistyped secret is none of them: so whatever could be a secret is masked."""
+    """A key's name for an error message. It may be an id, an alias or a secret, even a mistyped one, so
+    anything that could be a secret is masked."""
     if name.startswith("key_") or (len(name) < MIN_SECRET_LENGTH and not name.startswith(PREFIX)):
         return name
     return f"...{name[-4:]}"
@@ -63,7 +62,7 @@ def redacted_name(name: str) -> str:
 
 def matches_master(candidate: str, master: str) -> bool:
     """Whether `candidate` is the master key, in constant time."""
-    # Digests are compared because they are equally long: comparing the texts would reveal the length.
+    # Digests have equal lengths: comparing the strings would reveal the length.
     return hmac.compare_digest(hash_secret(candidate), hash_secret(master))
 
 
@@ -93,7 +92,7 @@ class AuthFailures:
         try:
             await trio.sleep(self.delay)
         finally:
-            # Also if the client disconnects and the wait is cancelled.
+            # Even if the client disconnects and the wait is cancelled.
             self._delayed -= 1
 
     def _count(self, client: str) -> int:
@@ -113,7 +112,7 @@ class AuthFailures:
 
 
 def network_of(client: str) -> str:
-    """The address; for IPv6 its /64 network, all of which one client may own."""
+    """The address; for IPv6 its /64 network, which may belong to a single client."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:

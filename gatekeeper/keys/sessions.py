@@ -1,11 +1,11 @@
-"""Sessions: what a later request may do without a key, because an earlier one with a key has begun it.
+"""Sessions: requests without a key that continue an earlier request with a key.
 
-Google hands out two kinds. The address of a resumable upload: the requests that send the file to it carry no
-key. An ephemeral token, which opens sessions of the Live API in place of a key. Whoever has the upload id or
-the token acts as the key that began it, so that key is looked up again with each request.
+There are two kinds. A resumable upload: the requests that send the file to its URL have no key. An ephemeral
+token, which opens sessions of the Live API in place of a key. Whoever has the upload id or the token acts as
+the key that started the session, so that key is looked up again with each request.
 
-A session is found by its secret's digest; the secret itself is not stored. Sessions survive a restart,
-expire, and are limited in number for each key.
+A session is identified by the digest of its secret; the secret itself is not stored. Sessions survive a
+restart, expire, and are limited in number per key.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import trio
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_file import SqliteFile, StoreError
 
-MAX_SESSIONS_PER_KEY = 10_000  # of one kind
+MAX_SESSIONS_PER_KEY = 10_000  # per kind
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`key_id` is a `token_id`, `open` or `master`; `google_key` the label of the Google key that was used;
-    the end user, the tags and the user agent are those of the request that began it. `expires_at`:
+    the end user, the tags and the user agent are those of the request that started it. `expires_at`:
     microseconds since 1970."""
 
     key_id: str
@@ -33,9 +33,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UploadSession(Session, frozen=True, kw_only=True, omit_defaults=True, tag="upload"):
-    """A resumable upload. `path` is that of the request that began it, after `/gemini`. `sealed_target` is
-    path and query of Google's upload address, sealed with the upload id, because it is a secret too; `host`
-    is Google's host if it is not the one of the configured upstream."""
+    """A resumable upload. `path` is that of the request that started it, after `/gemini`. `sealed_target` is
+    path and query of Google's upload URL, encrypted with the upload id, because it is a secret, too; `host`
+    is Google's host if it is not that of the configured upstream."""
 
     path: str
     sealed_target: str
@@ -56,22 +56,23 @@ _decode = msgspec.json.Decoder(AnySession).decode
 
 
 class TooManySessions(StoreError):
-    """The key has as many sessions of this kind as it may have."""
+    """The key has reached its limit of sessions of this kind."""
 
 
 class SqliteSessionStore:
     """A table of the keys' SQLite file, which the caller closes: sessions by the digest of their secret.
-    Methods block, may be called from any thread, and raise StoreFailed. A written session is on disk. `now`:
+    Methods block, may be called from any thread, and raise StoreFailed. Writes are durable. `now`:
     microseconds since 1970."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
     def insert(self, digest: str, session: AnySession, now: int, limit: int) -> None:
-        """Also removes what has expired. Raises TooManySessions if the key has `limit` of this kind."""
+        """Adds a session and removes expired ones. Raises TooManySessions if the key has `limit` of this
+        kind."""
         kind = KINDS[type(session)]
         with self._file.transaction() as db:
-            # First: what has expired must not count against the limit of the key.
+            # First, because expired sessions must not count towards the key's limit.
             db.execute("DELETE FROM sessions WHERE expires_at <= ?", (now,))
             (count,) = db.execute(
                 "SELECT count(*) FROM sessions WHERE key_id = ? AND kind = ?", (session.key_id, kind)
@@ -93,12 +94,12 @@ class SqliteSessionStore:
         return None if row is None else _decode(row[0])
 
     def expire(self, digest: str, at: int) -> None:
-        """Has the session expire at that time, if it would not do so earlier."""
+        """Makes the session expire at this time, unless it expires earlier."""
         with self._file.transaction() as db:
             db.execute("UPDATE sessions SET expires_at = min(expires_at, ?) WHERE digest = ?", (at, digest))
 
     def purge(self, now: int) -> None:
-        """Removes what has expired."""
+        """Removes expired sessions."""
         with self._file.transaction() as db:
             db.execute("DELETE FROM sessions WHERE expires_at <= ?", (now,))
 

@@ -1,12 +1,12 @@
-"""Which calls count against which budget. No I/O; functions change nothing but the account that they are
-given.
+"""Which calls count towards which budget. No I/O; the functions change only the given account.
 
-The spend of an account is the sum over the calls that ended in its running window. No timer rolls a window:
-the first read after its end does. An account without a `budget_duration` has one window that never ends.
+The spend of an account is the sum of the calls that ended in its current window. There is no timer: a window
+is rolled by the first read after its end. An account without a `budget_duration` has one window that never
+ends.
 
-The spend in memory and the one on disk are two sums over the same calls, of which the disk's lacks the most
-recent. Both use the same rule (a call counts unless it ended before the window began), so they agree
-whenever the rest is added, also after a window has rolled or a duration was changed in between.
+The spend in memory and the stored spend are sums of the same calls, except that the store does not have the
+most recent ones yet. Both use the same rule (a call counts unless it ended before the window started), so
+they agree once the rest is added, even if a window has rolled or a duration was changed in between.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gatekeeper.keys.windows import Window, clamped_window, next_window
 
 
 class AccountCharge(NamedTuple):
-    """What one finished call costs its accounts; `estimated`: the cost is unknown, and this is an upper
-    bound; `is_use`: the key was used for it. `group` is the key's at that time, `user` the end user."""
+    """The charge of one finished call to its accounts. `estimated`: the cost is unknown, and this is an upper
+    bound. `is_use`: it counts as a use of the key. `group` is the key's at the time, `user` the end user."""
 
     token_id: str
     cost_pico: int
@@ -34,9 +34,9 @@ class AccountCharge(NamedTuple):
 
 
 class SpendDelta(NamedTuple):
-    """The amount to add to a key's stored spend, of which `estimated_pico` is estimates, and the window that
-    it belongs to. `restored` is to be added as well where the store has begun a later window.
-    `ahead_of_journal`: it takes back what the store may only get later."""
+    """The amount to add to the stored spend of an account, its estimated part, and the window that it belongs
+    to. `restored` is added as well if the store has started a later window. `ahead_of_journal`: it takes back
+    an amount that the store may only get later."""
 
     window: Window
     spend_pico: int = 0
@@ -63,7 +63,8 @@ def added(sum_pico: int, more: int) -> int:
 
 
 def current_spend(account: Account, now: int) -> tuple[int, int | None]:
-    """The spend that counts against the budget at `now`, and when the budget resets. Changes nothing."""
+    """The spend that counts towards the budget at `now`, and when the budget resets. Does not change the
+    account."""
     end, duration = account.budget_reset_at, account.record.budget_duration
     if end is None or duration is None:
         return account.spend_pico, end
@@ -81,14 +82,15 @@ def current_spend(account: Account, now: int) -> tuple[int, int | None]:
 
 
 def roll_window(account: Account, now: int) -> None:
-    """Moves the account to the window that contains `now`, if its window is over or far from begun."""
+    """Moves the account to the window that contains `now`, if its window has ended, or would only start much
+    later because the clock was wrong."""
     end, duration = account.budget_reset_at, account.record.budget_duration
     if end is None or duration is None:
         return
     if clamped := clamped_window(end, duration, now, account.zone):
         if account.previous_window and account.previous_window.contains(now):
-            # The clock was ahead, and is set right: what was spent before counts again, and what was spent
-            # meanwhile goes on to.
+            # The clock was ahead and was corrected: earlier spend counts again, in addition to that made
+            # meanwhile.
             account.restored = account.previous_window
             clamped, spend_pico, estimated_pico = account.previous_window
             account.spend_pico += spend_pico
@@ -97,7 +99,7 @@ def roll_window(account: Account, now: int) -> None:
         else:
             account.previous_window = PreviousWindow(account.window)
         account.budget_reset_at = clamped.end
-        # Never later: what was spent in this window stays in it.
+        # Never later: the spend in this window stays in it.
         account.window_start = min(account.window_start, clamped.start)
     _advance(account, now)
 
@@ -107,7 +109,7 @@ def _advance(account: Account, now: int) -> None:
     if end is None or duration is None or now < end:
         return
     if account.previous_window and account.previous_window.contains(now):
-        # The clock was behind, and is set right. The spend stayed all the time.
+        # The clock was behind and was corrected. The spend was kept.
         account.budget_reset_at, account.previous_window = account.previous_window.window.end, None
         return
     account.previous_window = PreviousWindow(account.window, account.spend_pico, account.estimated_pico)
@@ -119,11 +121,10 @@ def _advance(account: Account, now: int) -> None:
 def settle(
     account: Account, cost_pico: int, at: int, *, estimated: bool = False, is_use: bool = True
 ) -> None:
-    """Counts a call that ends now, at `at`, in the window that contains `at`."""
+    """Counts a call that ends now (`at`) in the window that contains `at`."""
     roll_window(account, at)
-    # A live call cannot belong to a window that is over. If its time says so, the clock was set back, and the
-    # window is extended backwards: otherwise the key's spend would not be counted until the clock has caught
-    # up.
+    # A running call cannot belong to a past window. If its time says so, the clock was set back, and the
+    # window is extended backwards: otherwise spend would not be counted until the clock has caught up.
     account.window_start = min(account.window_start, at)
     _count(account, cost_pico, at, estimated, is_use)
 
@@ -131,8 +132,8 @@ def settle(
 def replay(
     account: Account, cost_pico: int, at: int, *, estimated: bool = False, is_use: bool = True
 ) -> None:
-    """Counts a past call that the stored spend lacks, unless its window is over already."""
-    # Never moved back: a replayed call may be far older than a correct window.
+    """Counts a past call that the stored spend does not include, unless its window has ended."""
+    # Never moved backwards: a replayed call may be far older than a correct window.
     _advance(account, at)
     _count(account, cost_pico, at, estimated, is_use)
 
@@ -149,8 +150,8 @@ def _count(account: Account, cost_pico: int, at: int, estimated: bool, is_use: b
 def spend_deltas(
     find: Callable[[AccountCharge], Iterable[Account]], settled: Iterable[AccountCharge]
 ) -> dict[AccountId, SpendDelta]:
-    """What to add to the stored spends for calls that their accounts (`find`) have counted; those that were
-    deleted are left out."""
+    """The amounts to add to the stored spends for calls that their accounts (`find`) have counted; deleted
+    accounts are left out."""
     deltas: dict[AccountId, SpendDelta] = {}
     for alike in _by_accounts(settled):
         for account in find(alike[0]):
@@ -161,7 +162,7 @@ def spend_deltas(
             deltas[account.id] = SpendDelta(
                 account.window,
                 before.spend_pico + sum([charge.cost_pico for charge in counted]),
-                # As memory has it, which may be later than these calls: the store keeps the latest.
+                # The value in memory, which may be later than these calls: the store keeps the latest.
                 account.last_used_at,
                 before.estimated_pico + sum([each.cost_pico for each in counted if each.estimated]),
                 account.restored,
@@ -181,7 +182,7 @@ def refundable(account: Account, delta: SpendDelta) -> SpendDelta:
 
 
 def _by_accounts(settled: Iterable[AccountCharge]) -> Iterable[list[AccountCharge]]:
-    """Those that cost the same accounts together: there are thousands, of a few keys."""
+    """Groups charges by their accounts: there are thousands, of few keys."""
     found: dict[tuple[str | None, ...], list[AccountCharge]] = {}
     for charge in settled:
         accounts = (charge.token_id, charge.group, charge.user, charge.model)

@@ -1,4 +1,4 @@
-"""One SQLite file that only its owner may read: opening it, its migrations, its transactions."""
+"""A SQLite file that only its owner may read: opening, migrations and transactions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from time import monotonic
 
 import trio
 
-# One script per version of the schema; `user_version` counts how many of them a file has had.
+# One script per version of the schema; `user_version` is the number of scripts that a file has had.
 MIGRATIONS = (
     """
     CREATE TABLE keys (
@@ -38,7 +38,7 @@ MIGRATIONS = (
       change TEXT NOT NULL  -- JSON
     ) STRICT;
     """,
-    # The part of spend_pico that is estimates.
+    # The estimated part of spend_pico.
     "ALTER TABLE keys ADD COLUMN estimated_pico TEXT NOT NULL DEFAULT '0'",
     # Secrets of keys that were deleted or have another secret now.
     "CREATE TABLE retired (secret_hash TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT",
@@ -73,7 +73,7 @@ MIGRATIONS = (
       PRIMARY KEY (call_id, pool)
     ) STRICT
     """,
-    # Runs of `prices reprice` whose differences are in the keys' spend.
+    # Runs of `prices reprice` whose differences are included in the keys' spend.
     "CREATE TABLE repriced (run_id TEXT PRIMARY KEY) STRICT",
     """
     CREATE TABLE pending_charges (
@@ -140,7 +140,7 @@ MIGRATIONS = (
     """,
 )
 
-CHECKPOINT_INTERVAL = 1.0  # seconds between two checkpoints; each costs as much as a transaction
+CHECKPOINT_INTERVAL = 1.0  # seconds between checkpoints, which take as long as a transaction
 
 
 class StoreError(Exception):
@@ -152,7 +152,8 @@ class StoreFailed(StoreError):
 
 
 class SqliteFile:
-    """A database with a write-ahead log, every commit on disk. Several stores may share it, from any thread.
+    """A database with a write-ahead log; every commit is on disk. Several stores may share it, from any
+    thread.
 
     Raises StoreFailed if the file cannot be opened, is not a key store, or is of a newer gatekeeper.
     """
@@ -161,19 +162,19 @@ class SqliteFile:
         self._path = path
         self._lock = threading.Lock()
         self.needs_checkpoint = False
-        """Whether the log has what the file itself has not: something to be moved by `checkpoint`."""
+        """Whether the log has changes that a `checkpoint` must move into the file."""
         self._last_checkpoint = monotonic()
         self.schema_before = 0
-        """The version of the schema that the file had; 0 for a new one."""
+        """The schema version of the file before it was migrated; 0 for a new one."""
         with self._map_errors():
-            # Created before SQLite opens it, so that it and the log beside it are private from the start.
+            # Created before SQLite opens it, so that the file and its log are private from the start.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             path.chmod(0o600)
-            # Transactions are begun explicitly, not by the sqlite3 module; the lock serializes threads.
+            # Transactions are explicit, not those of the sqlite3 module; the lock serializes threads.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             with self._map_errors():
-                # One transaction is one fsync, of the log, and a reader of the file does not keep it waiting.
+                # A transaction needs one fsync, of the log, and does not wait for readers of the file.
                 self._db.execute("PRAGMA journal_mode = WAL")
                 # With a write-ahead log NORMAL would lose the last commits in a power failure.
                 self._db.execute("PRAGMA synchronous = FULL")
@@ -197,17 +198,17 @@ class SqliteFile:
                 )
             self.schema_before = version
             for script in MIGRATIONS[version:]:
-                # Not `executescript`, which commits an open transaction before it begins.
+                # Not `executescript`, which would commit the open transaction first.
                 for statement in script.split(";\n"):
                     db.execute(statement)
-            # SQLite takes no parameters in a PRAGMA. In the same transaction: a half-migrated file cannot be
-            # left.
+            # SQLite accepts no parameters in a PRAGMA. In the same transaction, so that a file cannot be half
+            # migrated.
             db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
     def write_transaction(self) -> Generator[sqlite3.Connection]:
-        """A transaction, followed by a checkpoint unless there was one a moment ago: then the next one
-        has it, at the latest that of `make_checkpoints`."""
+        """A transaction, followed by a checkpoint unless there was one a moment ago; in that case the next
+        checkpoint includes it, at the latest that of `make_checkpoints`."""
         with self.transaction() as db:
             yield db
             self.needs_checkpoint = True
@@ -215,21 +216,20 @@ class SqliteFile:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Moves what was written from the log to the file itself. By itself SQLite does so every 1,000
-        pages, which keys may not fill in months: a copy of the file alone would be empty."""
-        # The data is on disk in the log already. Passive: neither waits for a reader nor blocks one.
+        """Moves the changes from the log into the file. SQLite itself does so every 1,000 pages, which may
+        take months: a copy of the file without the log would be empty."""
+        # The data is already on disk in the log. Passive: neither waits for readers nor blocks them.
         with self._lock, suppress(sqlite3.Error):
-            # SQLite answers: whether it was blocked, the frames of the log, and how many of them the file has
-            # now.
+            # Returns whether it was blocked, the frames in the log, and how many of them are in the file.
             _, logged, moved = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self._last_checkpoint, self.needs_checkpoint = monotonic(), logged != moved
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
         with self._lock, self._map_errors():
-            # Takes the write lock at once: taking it later fails if another process has written meanwhile.
+            # Takes the write lock at once: later it would fail if another process has written meanwhile.
             self._db.execute("BEGIN IMMEDIATE")
-            # Commits, or rolls back after an error.
+            # Commits, or rolls back on an error.
             with self._db:
                 yield self._db
 
@@ -242,7 +242,7 @@ class SqliteFile:
 
 
 async def make_checkpoints(file: SqliteFile) -> None:
-    """Runs until cancelled; whoever closes the file then makes the last checkpoint."""
+    """Makes checkpoints until cancelled; `close` makes the last one."""
     while True:
         await trio.sleep(CHECKPOINT_INTERVAL)
         if file.needs_checkpoint:

@@ -1,5 +1,5 @@
-"""Keys, and the accounts that are no key's own (groups, end users, the gateway, parts for some models), in
-tables of one SQLite file: their records and what they have spent."""
+"""Keys and the other accounts (groups, end users, the gateway, model accounts) in tables of one SQLite file:
+their records and spend."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ class SqliteKeyStore(SqliteFile):
     """Keys, their spend and the audit log in one SQLite file, which other stores may share."""
 
     def load(self) -> LoadedKeys:
-        # Nothing of it is garbage: the collector would look at ever more keys again and again while they are
-        # read.
+        # Without garbage collection, which would traverse the growing number of keys again and again.
         with self.transaction() as db, collection_paused():
             rows = db.execute(
                 "SELECT record, spend_pico, estimated_pico, window_start, budget_reset_at, last_used_at "
@@ -76,8 +75,8 @@ class SqliteKeyStore(SqliteFile):
         with self.write_transaction() as db:
             for record, window, change, _ in keys:
                 _check_duplicates(db, record)
-                # Before the row has the new secret: the old one is revoked, and `_unrevoke_secret` undoes it
-                # if the secret stays.
+                # Before the row gets the new secret: revokes the old one; `_unrevoke_secret` reverts it if
+                # the secret did not change.
                 _revoke_secret(db, record.token_id, change.at)
                 db.execute(
                     "UPDATE keys SET secret_hash = ?, key_alias = ?, record = ? WHERE token_id = ?",
@@ -115,7 +114,7 @@ class SqliteKeyStore(SqliteFile):
         costs: Iterable[tuple[CostName, RecentMaximum]] = (),
     ) -> None:
         with self.write_transaction() as db:
-            # The caller repeats this if it does not know whether the transaction was committed.
+            # The caller repeats the call if it does not know whether the transaction was committed.
             if _watermark(db) == (segment, offset):
                 return
             _add_all(db, spend_deltas)
@@ -124,7 +123,7 @@ class SqliteKeyStore(SqliteFile):
 
     def adjust_spend(self, run_id: str, spend_deltas: Mapping[AccountId, SpendDelta], change: Change) -> bool:
         with self.write_transaction() as db:
-            # In the transaction of the spend: a run that is offered again after a crash counts once.
+            # In the transaction of the spend, so that a run that is offered again after a crash counts once.
             if not db.execute("INSERT OR IGNORE INTO repriced VALUES (?)", (run_id,)).rowcount:
                 return False
             _add_all(db, spend_deltas)
@@ -141,7 +140,7 @@ def _delete(db: sqlite3.Connection, change: Change) -> None:
         (change.token_id,),
     )
     db.execute("DELETE FROM keys WHERE token_id = ?", (change.token_id,))
-    _delete_account(db, AccountId("key", change.token_id or ""))  # what its models have spent
+    _delete_account(db, AccountId("key", change.token_id or ""))  # the spend of its model accounts
 
 
 def _state(
@@ -187,7 +186,7 @@ def _revoke_secret(db: sqlite3.Connection, token_id: str | None, at: int) -> Non
 
 
 def _unrevoke_secret(db: sqlite3.Connection, record: KeyRecord) -> None:
-    """The secret of an existing key is not revoked, though it may have been."""
+    """Removes the current secret of an existing key from the revoked ones."""
     db.execute("DELETE FROM retired WHERE secret_hash = ?", (record.secret_hash,))
 
 
@@ -200,7 +199,7 @@ def _add_all(db: sqlite3.Connection, spend_deltas: Mapping[AccountId, SpendDelta
 
 
 def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None:
-    """Adds to a key's spend; what it spent before the delta's window no longer counts."""
+    """Adds to a key's spend; spend from before the delta's window no longer counts."""
     row = db.execute(
         "SELECT spend_pico, estimated_pico, window_start, last_used_at FROM keys WHERE token_id = ?",
         (token_id,),
@@ -213,7 +212,7 @@ def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None
         "UPDATE keys SET spend_pico = ?, estimated_pico = ?, window_start = ?, budget_reset_at = ?, "
         "last_used_at = ? WHERE token_id = ?",
         (
-            # As digits: a sum may outgrow SQLite's 64 bits.
+            # As decimal strings: a sum may exceed SQLite's 64-bit integers.
             *map(str, sums),
             *delta.window,
             _latest(used_at, delta.last_used_at),
@@ -244,7 +243,7 @@ def _load_accounts(db: sqlite3.Connection) -> list[StoredAccount]:
 
 
 def _add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendDelta) -> None:
-    """Adds to an account's spend; what it spent before the delta's window no longer counts."""
+    """Adds to an account's spend; spend from before the delta's window no longer counts."""
     row = db.execute(
         "SELECT spend_pico, estimated_pico, window_start FROM accounts "
         "WHERE kind = ? AND name = ? AND model = ?",
@@ -259,7 +258,7 @@ def _add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendD
         "window_start = excluded.window_start, budget_reset_at = excluded.budget_reset_at",
         (
             *account,
-            # As digits: a sum may outgrow SQLite's 64 bits.
+            # As decimal strings: a sum may exceed SQLite's 64-bit integers.
             *map(str, sums),
             *delta.window,
         ),
@@ -269,7 +268,7 @@ def _add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendD
 def _put_account(
     db: sqlite3.Connection, account: AccountId, record: NamedRecord, window: Window, spend_pico: int = 0
 ) -> None:
-    """Sets the record, and adds to its spend; what was spent before the window no longer counts."""
+    """Sets the record and adds to its spend; spend from before the window no longer counts."""
     _add_account_spend(db, account, SpendDelta(window, spend_pico))
     db.execute(
         "UPDATE accounts SET record = ? WHERE kind = ? AND name = ? AND model = ?",
@@ -278,5 +277,5 @@ def _put_account(
 
 
 def _delete_account(db: sqlite3.Connection, account: AccountId) -> None:
-    """With the spend of single models in it."""
+    """Deletes an account and its model accounts."""
     db.execute("DELETE FROM accounts WHERE kind = ? AND name = ?", (account.kind, account.name))

@@ -45,8 +45,8 @@ class SecretConflict(StoreError):
 
 
 class KeyWrite(NamedTuple):
-    """A key's record with its budget window, and the change that is logged in the same transaction.
-    `spend_pico` is what a new key has spent elsewhere in that window."""
+    """A key's record with its budget window, and the audit entry for the same transaction. `spend_pico` is
+    the imported spend of a new key in that window."""
 
     record: KeyRecord
     window: Window
@@ -55,7 +55,7 @@ class KeyWrite(NamedTuple):
 
 
 class AccountWrite(NamedTuple):
-    """As `KeyWrite`, of a new group or end user."""
+    """As `KeyWrite`, for a new group or end user."""
 
     id: AccountId
     record: NamedRecord
@@ -65,8 +65,8 @@ class AccountWrite(NamedTuple):
 
 
 class StoredAccount(NamedTuple):
-    """The spend of an account that is no key's own. `record` is None for the gateway and for models, whose
-    limits are set elsewhere."""
+    """The stored spend of an account other than a key. `record` is None for the gateway and for model
+    accounts, whose limits are set elsewhere."""
 
     id: AccountId
     record: NamedRecord | None
@@ -76,7 +76,7 @@ class StoredAccount(NamedTuple):
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody else has changed it since the caller has read it."""
+    """The record has changed since the caller read it (optimistic locking by `updated_at`)."""
 
     field = "updated_at"
 
@@ -96,26 +96,26 @@ class LoadedKeys(NamedTuple):
 
 
 class KeyStore(Protocol):
-    """Any key store. Methods that write raise StoreFailed if they fail."""
+    """A key store. Methods that write raise StoreFailed if they fail."""
 
     def load(self) -> LoadedKeys:
-        """Every existing key and the watermark; `Position(0, 0)` if no spend has been stored yet."""
+        """All existing keys and the watermark, which is `Position(0, 0)` if no spend has been stored yet."""
         ...
 
     def revoked_hashes(self) -> set[str]:
-        """The hashes of secrets that a key had once and that no existing key has."""
+        """The digests of secrets that a key once had and no existing key has."""
         ...
 
     def former_sharing(self) -> dict[str, Sharing]:
-        """By `token_id`, who else sees what deleted keys have made; without those of which nobody does."""
+        """By `token_id`, how deleted keys shared their resources; without those that did not share."""
         ...
 
     def insert_all(self, keys: Sequence[KeyWrite]) -> None:
-        """New keys. Raises AliasConflict or SecretConflict."""
+        """Inserts keys. Raises AliasConflict or SecretConflict."""
         ...
 
     def import_all(self, keys: Sequence[KeyWrite], accounts: Sequence[AccountWrite]) -> None:
-        """New keys, groups and end users. Raises AliasConflict or SecretConflict."""
+        """Inserts keys, groups and end users. Raises AliasConflict or SecretConflict."""
         ...
 
     def update_all(self, keys: Sequence[KeyWrite]) -> None:
@@ -124,11 +124,11 @@ class KeyStore(Protocol):
         ...
 
     def delete_all(self, changes: Sequence[Change]) -> None:
-        """Deletes the keys that these changes are of; the changes stay in the audit log."""
+        """Deletes the keys of these changes; the changes are added to the audit log."""
         ...
 
     def costs(self) -> list[tuple[CostName, RecentMaximum]]:
-        """What calls have cost of late, as it was stored with the spend, the latest last."""
+        """The recent costs of calls that were stored with the spend, the latest last."""
         ...
 
     def add_spend(
@@ -138,19 +138,19 @@ class KeyStore(Protocol):
         offset: int,
         costs: Iterable[tuple[CostName, RecentMaximum]] = (),
     ) -> None:
-        """Sets `costs`, and adds what the journal contains between the stored watermark and this one; nothing
-        if they are equal. An earlier position means that the journal was recreated. Deleted keys are
-        ignored."""
+        """Adds the deltas, which are those of the journal between the stored watermark and this position, and
+        sets `costs`. Does nothing if the positions are equal; an earlier position means that the journal was
+        recreated. Deleted keys are ignored."""
         ...
 
     def adjust_spend(self, run_id: str, spend_deltas: Mapping[AccountId, SpendDelta], change: Change) -> bool:
-        """Adds the differences of calls that were priced again; returns False, and adds nothing, if those of
-        this run have been added before."""
+        """Adds the differences of repriced calls; returns False, and adds nothing, if those of this run were
+        already added."""
         ...
 
     def put_account(self, account: AccountId, record: NamedRecord, window: Window, change: Change) -> None:
-        """A new group or end user, which has spent nothing, or another record of one. What it spent before
-        `window` began no longer counts."""
+        """Inserts a group or end user, without spend, or replaces its record. Spend from before `window` no
+        longer counts."""
         ...
 
     def delete_account(self, account: AccountId, change: Change) -> None:

@@ -1,4 +1,4 @@
-"""Long work on the event loop, between whose parts calls have their turns."""
+"""Long work on the event loop that yields to calls between its parts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TypeVar
 import trio
 
 AT_ONCE = 100
-"""Keys, of which each takes up to 60 µs."""
+"""Items between two checkpoints; a key takes up to 60 µs."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 async def mapped(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """The results for all items, in their order. It is not cancelled in between: memory must have all that is
-    on disk."""
+    """Applies the function to all items. It cannot be cancelled in between, because memory must have
+    everything that is on disk."""
     results: list[R] = []
     for start in range(0, len(items), AT_ONCE):
         if start:

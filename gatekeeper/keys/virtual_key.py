@@ -1,8 +1,8 @@
-"""A virtual key: what it may do (`KeyRecord`, as stored), its account (`KeyState`, in memory), and who else
-sees what it has made (`Sharing`). No I/O.
+"""A virtual key: its stored record (`KeyRecord`), its account in memory (`KeyState`), and who shares its
+resources (`Sharing`). No I/O.
 
-Most keys have the limits, the group and the tags that others have: equal values are one object in memory
-(`intern_values`). Without it 100,000 records would take three times the memory.
+Most keys have the same limits, group and tags as others, so equal values are interned (`intern_values`).
+Otherwise 100,000 records would take three times the memory.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from gatekeeper.keys.account import Account, AccountId, limits_document
 from gatekeeper.keys.limits import Limits, Share
 from gatekeeper.times import iso
 
-MAX_INTERNED = 100_000  # distinct values, some 10 MB; beyond that interning begins anew
-# What is different in each key.
+MAX_INTERNED = 100_000  # distinct values, about 10 MB; then interning starts again
+# Fields whose values differ between keys.
 _NOT_INTERNED = ("token_id", "secret_hash", "key_name", "key_alias", "previous")
 
 
 class Role(StrEnum):
-    """What a key with it may do at the admin API; one without sees its own data only. From the
-    widest to the narrowest: each may do all that the next ones may. The master key is `admin`."""
+    """What a key may do at the admin API; a key without a role may only read its own data. From the widest to
+    the narrowest: each role includes the next ones. The master key has `admin`."""
 
     ADMIN = "admin"
-    """Everything, roles and Google keys included."""
+    """Everything, including roles and Google keys."""
     OPERATOR = "operator"
     """Changes keys without a role, groups and end users; reads everything."""
     VIEWER = "viewer"
@@ -51,7 +51,7 @@ class PreviousSecret(msgspec.Struct, frozen=True):
 
 
 class KeyRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
-    """What is stored of a key. The secret is not: `secret_hash` is its SHA-256 in hex."""
+    """The stored record of a key. The secret is not stored: `secret_hash` is its SHA-256 in hex."""
 
     token_id: str
     secret_hash: str
@@ -63,14 +63,14 @@ class KeyRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
     group: str | None = None
     previous: PreviousSecret | None = None
     role: Role | None = None
-    """What it may do at the admin API; None: see its own data."""
+    """What it may do at the admin API; None: read its own data."""
     expires_at: int | None = None
     created_at: int
     updated_at: int
 
     @property
     def display_name(self) -> str:
-        """The alias, or without one the masked secret."""
+        """The alias, or the masked secret if there is none."""
         return self.key_alias or self.key_name
 
 
@@ -78,7 +78,7 @@ class KeyState(Account):
     """The account of one existing (not deleted) key."""
 
     previous_used_at: int | None = None
-    """When its previous secret was last used, since this gateway has started."""
+    """When its previous secret was last used since the start of the gateway."""
     record: KeyRecord  # pyright: ignore[reportIncompatibleVariableOverride]  a record is only replaced by a key's
 
     @property
@@ -95,9 +95,9 @@ class KeyState(Account):
 
 
 def key_document(state: KeyState, on_disconnect: str | None = None) -> dict[str, object]:
-    """The key as the API returns it, JSON-ready. `on_disconnect` is shown for a key that has none of its own.
-    `spend` is that of the state's window: roll the window first
-    (`KeyRegistry.find` and `KeyRegistry.list` do)."""
+    """The key as the API returns it, JSON-ready. `on_disconnect` is the default for a key without a value of
+    its own. `spend` is that of the state's window: roll the window first (`KeyRegistry.find` and
+    `KeyRegistry.list` do)."""
     record, previous = state.record, state.record.previous
     return {
         "token_id": record.token_id,
@@ -127,7 +127,7 @@ class Sharing(NamedTuple):
     group: str | None = None
 
     def reaches(self, other: KeyRecord) -> bool:
-        """Whether another key sees what this one has made."""
+        """Whether another key may access this key's resources."""
         if self.share == Share.GROUP:
             return self.group is not None and self.group == other.group
         return self.share == Share.ALL
@@ -138,7 +138,7 @@ def sharing_of(record: KeyRecord) -> Sharing:
 
 
 def _is_interned(name: str, kind: Any) -> bool:
-    # Flags and enumerated values are equal to a number or text of another type; there is one object of each.
+    # Booleans and enum members equal numbers or strings of another type, and are singletons anyway.
     kinds = [part for part in (kind, *get_args(kind)) if isinstance(part, type)]
     return name not in _NOT_INTERNED and not any(issubclass(part, bool | Enum) for part in kinds)
 
@@ -152,16 +152,16 @@ _interned: dict[object, Any] = {}
 
 
 def intern_values(record: KeyRecord) -> KeyRecord:
-    """The same record, with the values of earlier records where they are equal. Records are never changed,
-    nor may their values be."""
+    """The same record, with equal values replaced by those of earlier records. Records and their values must
+    never be modified."""
     if len(_interned) > MAX_INTERNED:
-        # What records have of it stays theirs; only later ones are compared anew.
+        # Existing records keep their values; later ones are interned anew.
         _interned.clear()
     for name, value in zip(_INTERNED_FIELDS, _values_of(record), strict=True):
         if value is None or value is _EMPTY:
             continue
         if value.__class__ is not dict:
-            # The record is frozen, but nobody else's yet, and the value is equal.
+            # The record is frozen, but not shared yet, and the value is equal.
             force_setattr(record, name, _interned.setdefault(value, value))
         elif not value:
             force_setattr(record, name, _EMPTY)
@@ -169,5 +169,5 @@ def intern_values(record: KeyRecord) -> KeyRecord:
 
 
 def intern_time(micros: int) -> int:
-    """The same time; the windows of many keys begin and end together."""
+    """Interns a time, because the windows of many keys start and end together."""
     return _interned.setdefault(micros, micros)
