@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,13 @@ from textual.keys import _character_to_key
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
+from gatekeeper.client import call_stream
 from tui.app import GatekeeperApp
+from tui.screens import call_screen
 from tui.screens.logs_screen import LogsScreen
+from tui.screens.overview_screen import OverviewScreen
 from tui.screens.screen import MainScreen
+from tui.widgets import live_log
 
 parse_stylesheets_once()
 
@@ -232,6 +237,17 @@ def pictures(golden: Callable[[str, str], None]) -> Callable[[Stage, str], Await
 def gateway_fixture() -> Callable[..., Any]:
     """`async with gateway(answers) as served:` in the loop of the test."""
     return gateway
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the application does again after a second or more, it does after a tenth: where that it does so
+    is the subject, and not when."""
+    monkeypatch.setattr(call_stream, "backoff", lambda: repeat(0.1))
+    monkeypatch.setattr(call_screen, "RELOAD_SECONDS", 0.1)
+    monkeypatch.setattr(live_log, "RELOAD_SECONDS", 0.1)
+    monkeypatch.setattr(live_log, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(OverviewScreen, "RELOAD_SECONDS", 0.1)
 
 
 def not_drawn(compositor: Compositor, full: bool = False, screen_stack: Any = None, **more: Any) -> Any:

@@ -100,6 +100,7 @@ def test_a_call_without_a_key_to_go_to(play, sample, fields, told):
     play(script, answers)
 
 
+@pytest.mark.usefixtures("soon")
 def test_an_open_call_is_found_again_after_a_restart(play, sample):
     answers = {**sample(), f"GET /calls/{STARTED['id']}": STARTED}
 

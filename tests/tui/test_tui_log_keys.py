@@ -83,6 +83,7 @@ def test_an_order_that_cannot_be_had_leaves_the_log(play, sample):
     play(script, {**sample(), "GET /calls": answer})
 
 
+@pytest.mark.usefixtures("soon")
 def test_calls_in_flight_only(play, sample, pictures):
     answers = {**sample(), f"GET /calls/{STARTED['id']}": STARTED}
 
@@ -115,6 +116,7 @@ def test_calls_in_flight_only(play, sample, pictures):
     play(script, answers)
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_call_that_the_filter_does_not_match_at_its_end_goes(play, sample):
     answers = {**sample(), f"GET /calls/{STARTED['id']}": STARTED}
 

@@ -257,6 +257,7 @@ def test_a_call_in_full(play):
     play(script, size=(120, 40))
 
 
+@pytest.mark.usefixtures("soon")
 def test_an_open_call_is_read_again_until_it_ends(play, sample):
     ended = []
     answers = {**sample(), f"GET /calls/{STARTED['id']}": lambda _: FINISHED if ended else STARTED}
@@ -273,6 +274,7 @@ def test_an_open_call_is_read_again_until_it_ends(play, sample):
     play(script, answers)
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_running_call_shows_how_far_it_has_come(play, sample):
     come = {**STARTED, "first_byte_ms": 198.0, "gateway_ms": 1.0, "prompt_tokens": 811, "output_tokens": 57}
     come |= {"request_bytes": 2104, "response_bytes": 18_211}
@@ -339,6 +341,7 @@ def test_a_ledger_that_cannot_be_read(play, sample):
     play(script, {**sample(), "GET /calls": (500, {"detail": "The ledger is locked."})})
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_lost_gateway_is_told_and_found_again_without_loss_or_double(play, sample):
     calls = CALLS[:3]
 
@@ -381,6 +384,7 @@ def test_a_running_call_that_the_gateway_forgot_goes(play, sample):
     play(script, answers)
 
 
+@pytest.mark.usefixtures("soon")
 def test_no_gateway_at_all(play):
     async def script(stage):
         await stage.gateway.stop()

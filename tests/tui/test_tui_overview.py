@@ -45,6 +45,7 @@ def test_full(see, pictures):
     see(script)
 
 
+@pytest.mark.usefixtures("soon")
 def test_the_first_start_shows_the_first_call_and_then_what_it_cost(see, empty, pictures):
     async def script(stage):
         await stage.sees("No calls yet. Send one:")
