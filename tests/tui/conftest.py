@@ -51,6 +51,21 @@ class Stage:
     gateway: Gateway
     app: GatekeeperApp
     pilot: Pilot[None]
+    unanswered: int = 0
+
+    def __post_init__(self) -> None:
+        """Counts what the application asks the gateway."""
+        client = self.app.session.client
+        send = client._send
+
+        async def counted(*request: Any, **more: Any) -> Any:
+            self.unanswered += 1
+            try:
+                return await send(*request, **more)
+            finally:
+                self.unanswered -= 1
+
+        client._send = counted
 
     def text(self) -> str:
         """The screen, without the port that the gateway happens to have."""
@@ -107,12 +122,16 @@ class Stage:
         return is_due
 
     async def _silence(self) -> None:
-        """Until the application and the widgets of its screen all wait for a message. To send one to each and
-        wait for it, as the pilot does, costs as much as what is tested."""
+        """Until the gateway has answered, unless it holds its answers back, and the application and the
+        widgets of its screen all wait for a message. To send one to each and wait for it, as the pilot does,
+        costs as much as what is tested."""
         deadline = time.monotonic() + PATIENCE
-        while not all(map(waits, [self.app, *self.app.screen.walk_children(with_self=True)])):
+        while self._asks() or not all(map(waits, [self.app, *self.app.screen.walk_children(with_self=True)])):
             assert time.monotonic() < deadline, f"not silent in {PATIENCE} s\n{self.text()}"
             await asyncio.sleep(0)
+
+    def _asks(self) -> bool:
+        return self.unanswered > 0 and self.gateway.released.is_set()
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + PATIENCE

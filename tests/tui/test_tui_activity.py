@@ -64,6 +64,7 @@ def test_calls_that_end_are_in_todays_spend_soon(play, monkeypatch):
     play(script, empty_answers(), size=(98, 24))
 
 
+@pytest.mark.usefixtures("soon")
 def test_figures_are_gone_with_the_gateway_and_new_with_the_next_connection(play, monkeypatch):
     monkeypatch.setattr(header_figures, "POLL_SECONDS", 0.01)
 
