@@ -1,4 +1,5 @@
-"""ASGI's types, and an application that runs inline: in its connection's task, not in one of Hypercorn's."""
+"""ASGI's types, and inline applications: they run in their connection's task, not in one that Hypercorn
+starts."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 class InlineApp(NamedTuple):
     """An ASGI application for the requests whose target begins with one of `prefixes`. It reads a request's
-    body to its end or not at all, and reads from `scope["state"]["connection"]` whether the client has
-    disconnected, and how its response is framed from `scope["state"]["framing"]`."""
+    body to its end or not at all. `scope["state"]["connection"]` tells it whether the client has
+    disconnected, and `scope["state"]["framing"]` frames its response."""
 
     prefixes: tuple[bytes, ...]
     app: Application
@@ -32,11 +33,11 @@ def http_scope(
     state: Mapping[str, object],
     http_version: str = "1.1",
 ) -> Scope:
-    """The scope that Hypercorn's HTTPStream would make of a request: an application sees no difference."""
+    """The scope of a request, the same that Hypercorn's HTTPStream makes."""
     path, _, query = target.partition(b"?")
     return {
         "type": "http",
-        # What Hypercorn 0.18 says of itself.
+        # As Hypercorn 0.18 has it.
         "asgi": {"spec_version": "2.1", "version": "3.0"},
         "http_version": http_version,
         "method": method.decode(),

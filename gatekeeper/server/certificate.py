@@ -1,4 +1,4 @@
-"""The server's certificate: loaded, examined, and replaced by a newer one without a restart."""
+"""The server's TLS certificate: loaded, checked, and reloaded without a restart when its files change."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import trio
 from gatekeeper.logs import log
 from gatekeeper.runtime import file_state
 
-CHECK_SECONDS = 1.0  # seconds between two looks at the files
-EXPIRY_WARNING = timedelta(days=14)  # what is left of a certificate that should have been renewed
+CHECK_SECONDS = 1.0  # seconds between two checks of the files
+EXPIRY_WARNING = timedelta(days=14)  # time until expiry from which on a warning is logged
 CERTIFICATE, KEY = "tls_cert", "tls_key"  # the settings that name the files
 KEY_MISMATCH_REASONS = (
     "KEY_VALUES_MISMATCH",
     "NO_CERTIFICATE_ASSIGNED",
-)  # the second for one of another algorithm
+)  # the second is for a key of another algorithm
 PEM_CERTIFICATE, PEM_KEY = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
 
 
@@ -34,7 +34,8 @@ class CertificateError(Exception):
 
 
 class Certificate(NamedTuple):
-    """A certificate and its key that belong together and are valid now. `names` are those it is for."""
+    """A matching certificate and key, valid now. `names` are the DNS names and IP addresses that it is
+    for."""
 
     context: ssl.SSLContext
     names: tuple[str, ...]
@@ -52,10 +53,10 @@ def load(certificate: Path, key: Path) -> Certificate:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # A renegotiation (TLS 1.2) wants to read for what is to be written, and a client may ask for any number
-    # of them.
+    # With renegotiation (TLS 1.2) a write may have to read first, and a client may request any number of
+    # them.
     context.options |= ssl.OP_NO_RENEGOTIATION
-    # A client that offers HTTP/2 too is told that it is not spoken here.
+    # Clients that also offer HTTP/2 learn by ALPN that it is not supported.
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(certificate, key, encrypted)
@@ -69,7 +70,7 @@ def load(certificate: Path, key: Path) -> Certificate:
         raise CertificateError(CERTIFICATE, certificate, f"or its key cannot be used: {reason}") from None
     except OSError as error:
         raise CertificateError(CERTIFICATE, certificate, f"cannot be read ({error.strerror})") from None
-    # Clients look at these only, and not at the common name (RFC 9525 §2).
+    # Clients check these only, not the common name (RFC 9525 §2).
     names = tuple(value for kind, value in found.get("subjectAltName", ()) if kind in ("DNS", "IP Address"))
     expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
     return Certificate(context, names, expires)
@@ -85,11 +86,12 @@ def _check_pem(setting: str, path: Path, mark: bytes, problem: str) -> None:
 
 
 def _examine(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
-    """The certificate as a client sees it that trusts exactly this one: by a handshake in memory, because the
-    module `ssl` reads no certificate by itself. Raises SSLError where such a client would not connect."""
+    """The certificate's fields, read by a handshake in memory with a client that trusts this certificate
+    only: the module `ssl` has no other way to parse one. Raises SSLError if such a client would not
+    connect."""
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_context.check_hostname = False
-    # Without it the file would have to hold a root; mostly it holds a certificate of one's own, or
+    # Without this flag the file would have to contain a root; mostly it has a self-signed certificate, or
     # intermediates.
     client_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     client_context.load_verify_locations(certificate)
@@ -112,15 +114,15 @@ def _verification_problem(error: ssl.SSLCertVerificationError) -> str:
 
 
 class ServerCertificate:
-    """The certificate in force for new connections; the running ones keep theirs.
+    """The certificate for new connections; open connections keep theirs.
 
-    `current` changes when a newer pair of files is there, and never to one that cannot be used.
+    `current` is replaced when the files change, but never by a pair that cannot be used.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
         """Raises CertificateError."""
         self._files = (certificate, key)
-        # Before the files are read: one that changes meanwhile is then seen as changed.
+        # Before the files are read, so that a change meanwhile is detected.
         self._loaded = self._file_states()
         self._warned: date | None = None
         self.current = load(certificate, key)
@@ -142,13 +144,14 @@ class ServerCertificate:
             log.warning("certificate_expires", expires=self.current.expires.isoformat(), days_left=left.days)
 
     async def _reload_when_settled(self, seen: object) -> None:
-        """Certificate and key are written one after the other: only a pair that stays is loaded."""
+        """Certificate and key are written one after the other: the files are loaded once they have not
+        changed for `CHECK_SECONDS`."""
         await trio.sleep(CHECK_SECONDS)
         if seen == self._file_states():
             self.reload()
 
     def reload(self) -> None:
-        """Loads the files; an error is logged and leaves the certificate in force as it is."""
+        """Loads the files; on an error, which is logged, the current certificate stays in force."""
         self._loaded = self._file_states()
         try:
             self.current = load(*self._files)
@@ -165,5 +168,5 @@ class ServerCertificate:
             )
 
     def _file_states(self) -> object:
-        """What changes when a file does; a file that is missing is a change, too."""
+        """The state of both files, which differs once one has changed or is missing."""
         return [file_state(path) for path in self._files]

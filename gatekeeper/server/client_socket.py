@@ -1,5 +1,5 @@
-"""The socket of one client connection: read and written without waiting where that is possible, polled for
-whether the client is still there, all of it cleartext or TLS."""
+"""The socket of one client connection, cleartext or TLS: reading, writing without waiting if possible, and
+polling whether the client has disconnected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LINGER_ZERO = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing discards unse
 
 
 def hung_up(descriptors: Iterable[int]) -> list[int]:
-    """Those of the sockets whose client may have disconnected, by one system call."""
+    """The sockets whose client may have disconnected, found by one system call."""
     poller = select.poll()
     for descriptor in descriptors:
         poller.register(descriptor, HALF_CLOSE_EVENTS)
@@ -32,8 +32,8 @@ def hung_up(descriptors: Iterable[int]) -> list[int]:
 
 
 class ClientSocket:
-    """First writes without waiting: a lock, a cancel scope and two checkpoints for each write, as Hypercorn's
-    connection has them, cost more than the write."""
+    """Writes are first tried without waiting: the lock, cancel scope and two checkpoints that Hypercorn's
+    connection needs for each write cost more than the write."""
 
     write_failed = False  # what was written may be incomplete: nothing may follow it
     disconnected = False  # the client has disconnected with an incomplete request
@@ -57,7 +57,7 @@ class ClientSocket:
 
     async def receive(self) -> bytes:
         """The next bytes from the client; empty at the end of the connection, clean or not."""
-        if self.disconnected:  # perhaps closed here, and then there is no descriptor to wait for
+        if self.disconnected:  # perhaps closed by this server, and then there is no descriptor to wait for
             return b""
         try:
             if self.tls is not None:
@@ -68,8 +68,8 @@ class ClientSocket:
             return b""
 
     def is_disconnected(self) -> bool:
-        """Whether the client has disconnected with an incomplete request, or the connection is broken: the
-        socket tells it, also while nothing is read from it."""
+        """Whether the client has disconnected before its request was complete, or the connection is broken.
+        Polls the socket, and reads nothing."""
         if self.disconnected:
             return True
         # Without reading: the body may not have been read yet and must stay in the socket's buffer.
@@ -80,7 +80,7 @@ class ClientSocket:
             return True
         if not self.cleanly_half_closed:
             try:
-                # With TLS nothing can be peeked at: what is read ahead has to be kept.
+                # With TLS nothing can be peeked at: what is read has to be kept.
                 if HALF_CLOSE_EVENTS == select.POLLIN and (self.tls or self.peek_unread()):
                     return False
                 self.cleanly_half_closed = self.may_be_complete()
@@ -106,7 +106,7 @@ class ClientSocket:
             self.socket.shutdown(socket.SHUT_RD)
 
     def reset(self) -> None:
-        """Closes the connection so that the client sees that something is missing."""
+        """Resets the connection, so that the client sees that the response is incomplete."""
         # First, because closing wakes the task that reads: it must not wait for a descriptor that is gone.
         self.disconnected = True
         with contextlib.suppress(OSError):
@@ -114,14 +114,14 @@ class ClientSocket:
         self.socket.close()
 
     async def write(self, data: bytes) -> None:
-        """Writes all of it, unless cancelled. A trio error or OSError says that the connection is broken."""
+        """Writes all of it, unless cancelled. Raises a trio error or OSError if the connection is broken."""
         if rest := self._begin_write(data):
             async with self.send_lock:
                 await self.write_rest(rest)
 
     async def write_shielded(self, data: bytes) -> None:
-        """As `write`, but once it has begun to wait for the client it cannot be cancelled: the system ends a
-        connection whose client takes nothing."""
+        """Like `write`, but once it waits for the client it cannot be cancelled: the kernel closes a
+        connection whose client does not read."""
         if rest := self._begin_write(data):
             async with self.send_lock:
                 with trio.CancelScope(shield=True):
@@ -132,8 +132,8 @@ class ClientSocket:
         if not data:
             return data
         if self.send_lock.locked():
-            # TLS numbers its records as they are encrypted, and this write is the next one to get the lock,
-            # which is fair: so what is encrypted now goes out in its turn.
+            # TLS records must be sent in the order of their encryption: the lock is fair, so this write,
+            # encrypted now, gets it in that order.
             return data if self.tls is None else self.tls.encrypt(data)
         return self.write_nowait(data)
 
@@ -143,8 +143,8 @@ class ClientSocket:
         if self.tls is not None:
             data = self.tls.encrypt(data)
         try:
-            # Not by trio's `send`, which passes a checkpoint each time. A socket that is closed has the
-            # descriptor -1, which is an OSError too.
+            # Not trio's `send`, which has a checkpoint. A closed socket has the descriptor -1, for which this
+            # raises OSError.
             written = os.write(self.socket.fileno(), data)
         except BlockingIOError:
             return data

@@ -1,4 +1,5 @@
-"""The client's side of a call: its request's body, the response to it, and whether it is still connected.
+"""The client's side of a request: reads the body, writes the response, and tells whether the client is still
+connected.
 
 ASGI is used for most of it. Two operations bypass it through the connection that the server passes in
 `scope["state"]`, because that was measured to halve the cost of an event; without a connection ASGI is used:
@@ -28,11 +29,11 @@ from gatekeeper.server.simple_exchange import (
     SimpleExchange,
 )
 
-# Bytes, and seconds, of what a client still sends behind its response. The seconds are within those that a
-# final error has (`FINAL_ERROR_TIMEOUT` of `proxy.lifecycle`).
+# How much of the request, in bytes and seconds, is still read after the response. Less than
+# `FINAL_ERROR_TIMEOUT` of `proxy.lifecycle`, which includes it.
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_TIMEOUT = 2.5
-# Seconds after which a client that sends no more, and was sent nothing yet, is asked whether it still reads.
+# Seconds after a client has half-closed its connection until it is probed whether it still reads.
 PROBE_AFTER = 1.0
 
 
@@ -54,10 +55,10 @@ class ClientStream:
         self._connection: ClientConnection | None = state.get("connection")
         self._framing = cast("ResponseFraming", state.get("framing"))  # there is one if there is a connection
         self._raw_connection: ClientConnection | None = None  # set if head and body bypass ASGI
-        # Responses without a body are sent by ASGI, where Hypercorn knows all the exceptions; they are rare.
+        # Responses without a body are rare, and sent by ASGI: Hypercorn knows all the special cases.
         self._bodyless = scope["method"] == "HEAD"
         self.is_chunked = b"transfer-encoding" in dict(scope["headers"])
-        # Makes a response's headers from the application's.
+        # Changes the response's headers before they are sent (CORS).
         self.edit_headers: Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]] | None = None
         self._head = b""  # of the response; sent together with the first piece of its body
         self._remaining: int | None = None
@@ -68,7 +69,7 @@ class ClientStream:
         self.body_ended = False
         self.response_started = False
         self.write_blocked = False  # a write waits for the client; stays True once one was cancelled half-way
-        self._probe_at: float | None = None  # on trio's clock, once the client sends no more
+        self._probe_at: float | None = None  # on trio's clock, once the client has half-closed
         self.received_bytes = 0
         self.sent_bytes = 0
 
@@ -102,12 +103,12 @@ class ClientStream:
         return b"".join(parts)
 
     async def discard_body(self) -> None:
-        """Reads the rest of the request, within bounds: a server that responds and closes while the client is
-        still sending resets the connection, and the client never reads the response."""
+        """Reads the rest of the request, within limits: closing while the client is still sending would reset
+        the connection, and the client would not read the response."""
         if self.body_ended:
             return
         with trio.move_on_after(DISCARD_TIMEOUT), contextlib.suppress(MalformedBody):
-            # A client that sends for ever must not keep a call open after its response.
+            # A client that never stops sending must not keep a call open.
             end = self.received_bytes + DISCARD_BYTES
             while self.received_bytes < end and await self.receive_chunk():
                 pass
@@ -181,7 +182,7 @@ class ClientStream:
     async def _write_framed(self, framed: bytes) -> None:
         """Writes without waiting if all of it fits, after the head if that was held back."""
         if self.write_blocked:
-            # Part of an earlier write is missing: whatever is sent now would be read in its place.
+            # An earlier write is incomplete: bytes sent now would be read as its rest.
             raise ClientDisconnected
         if self._head:
             framed, self._head = self._head + framed, b""
@@ -198,9 +199,9 @@ class ClientStream:
             raise ClientDisconnected from None
 
     async def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        """Ends the response, if its last piece has not done so (a chunked one with trailers), and reads the
-        rest of the request: in this order, because a client may wait for the response's end before it sends
-        on. Sent by ASGI the end closes the connection, and so comes last. Raises ClientDisconnected."""
+        """Ends the response, unless its last piece has done so, and reads the rest of the request: in this
+        order, because a client may wait for the end of the response before it continues sending. With ASGI
+        the end closes the connection, and so comes last. Raises ClientDisconnected."""
         if self._raw_connection is not None and not self._finished:
             chunked = self._remaining is None and not self._close_delimited
             await self._write_framed(self._framing.encode_end(trailers if chunked else ()))
@@ -222,8 +223,8 @@ class ClientStream:
         self._raw_connection.reset()
 
     def discard_queued_messages(self) -> None:
-        """At the call's end: empties the queue of a request that is not read any more. Hypercorn waits for
-        room in it before it handles anything else, the end of the connection included."""
+        """Empties the queue of a request that is not read any more, at the call's end: Hypercorn waits for
+        room in it before it handles anything else, even the end of the connection."""
         queue = getattr(self._receive, "__self__", None)
         if self.body_ended or not isinstance(queue, trio.MemoryReceiveChannel):
             return
@@ -232,9 +233,9 @@ class ClientStream:
                 cast("trio.MemoryReceiveChannel[object]", queue).receive_nowait()
 
     def is_disconnected(self) -> bool:
-        """Whether the client has closed the connection. One that has only half-closed it has not: it still
-        reads the response. Both look alike, until something is sent: then the one that reads nothing any more
-        resets the connection."""
+        """Whether the client has closed the connection. A client that has only half-closed it still reads the
+        response. Both look alike until something is sent: then a closed connection is reset. So half-closed
+        ones are probed."""
         if (connection := self._connection) is None:
             return False
         gone = connection.is_disconnected()
@@ -248,23 +249,23 @@ class ClientStream:
         return gone
 
     def client_had_closed(self) -> bool:
-        """Whether what was written last has reset the connection: that of a client which had closed it
-        before. One that closes it behind a response which it has got does not count."""
+        """Whether the last write has reset the connection, because the client had closed it before. A client
+        that closes it after it has got the response does not count."""
         connection = self._connection
         return connection is not None and connection.cleanly_half_closed and connection.is_disconnected()
 
     def _probe_client(self, connection: ClientConnection) -> None:
-        """By what changes nothing for one that does. A socket that is closed on the other side is reset by
-        it, and that shows at the next look."""
+        """Sends bytes without meaning. A connection that the client has closed is reset by them, which the
+        next `is_disconnected` finds."""
         with contextlib.suppress(OSError, FramingError):
             if not (self.write_blocked or connection.send_lock.locked()) and (asked := self._probe()):
-                # What does not fit would have to go out before anything else: this client does not read.
+                # A rest would have to be sent before anything else: this client does not read.
                 self.write_blocked = bool(connection.write_nowait(asked))
 
     def _probe(self) -> bytes:
-        """Before the response a 100, which a client must understand at any time (RFC 9110 §15.2). Between
-        two chunks a zero before the size of the next one (RFC 9112 §7.1, `1*HEXDIG`). Empty where there is
-        none."""
+        """The bytes of the probe: before the response a 100, which a client must accept at any time (RFC 9110
+        §15.2); between two chunks a leading zero of the next one's size (RFC 9112 §7.1, `1*HEXDIG`). Empty if
+        neither is possible."""
         if self._close_delimited:
             return b""
         if not self.response_started:

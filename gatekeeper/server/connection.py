@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
     from hypercorn.trio.worker_context import WorkerContext
 
-LINGER_SECONDS = 2.0  # seconds for a client to read the response before its unfinished request is cut off
+LINGER_SECONDS = 2.0  # seconds for a client to read the response before its incomplete request is cut off
 INCOMPLETE_STATES = (h11.SEND_RESPONSE, h11.SEND_BODY, h11.ERROR)  # of the response; a WebSocket has none
 
 
 class ClientConnection(ClientSocket):
-    """A connection that ends when its client disconnects. Simple requests to the inline application never
-    pass Hypercorn's protocol."""
+    """One client connection, which ends when its client disconnects. Simple requests to the inline
+    application bypass Hypercorn's protocol."""
 
     idle_since = math.inf  # on trio's clock; infinite while a request runs
     http: Http1 | None = None  # made for the first request that is not a simple one
@@ -79,26 +79,26 @@ class ClientConnection(ClientSocket):
                 await self._serve_all(self.http, data)
 
     def release(self) -> None:
-        """At the end: lets go of what refers to the connection, which would then wait for the garbage
-        collector, and that runs seldom."""
+        """Breaks reference cycles at the connection's end: the garbage collector, which would free them, runs
+        seldom."""
         self.simple_exchange = None
         if self.http is not None:
             self.http.connection_state.clear()
             self.http = None
 
     async def _serve_simple(self) -> bytes:
-        """Serves simple requests until another one comes, of which it returns the beginning, or the client
-        has disconnected."""
+        """Serves simple requests until the client disconnects, or sends another kind of request, whose
+        beginning it returns."""
         surplus, other = b"", b""
         try:
             with self.read_scope:
                 while not other and (data := surplus or await self.receive()):
-                    # Once it is being closed what the client sends is discarded.
+                    # While the connection is being closed, input is discarded.
                     if self.closing:
                         continue
                     if begun := self._begin_simple(data):
-                        # What was received belongs to the exchange now, which lets go of it: a call may run
-                        # for minutes.
+                        # The bytes are in the exchange now, which frees them early: a call may run for
+                        # minutes.
                         data = surplus = b""
                         surplus = await self._run_simple(*begun)
                     else:
@@ -111,8 +111,9 @@ class ClientConnection(ClientSocket):
         return other
 
     def _begin_simple(self, data: bytes) -> tuple[SimpleExchange, Scope] | None:
-        """The simple request to the inline application that `data` begins with, if it does. Its body is only
-        in the exchange, which does not keep it: a stream would hold its prompt to the end."""
+        """The simple request to the inline application that `data` begins with; None if there is none. Only
+        the exchange has its body, and frees it once it was read: otherwise a stream would keep its prompt in
+        memory to the end."""
         request = self.simple_requests and self.simple_requests.parse(data)
         if request is None:
             return None
@@ -182,7 +183,7 @@ class ClientConnection(ClientSocket):
         )
 
     async def _process(self, http: Http1, data: bytes) -> bytes:
-        """Runs a simple request, and returns what was received of the next one; everything else is for
+        """Runs a simple request, and returns what was received of the next one; passes anything else to
         Hypercorn's protocol."""
         if http.is_idle and (begun := self._begin_simple(data)) is not None:
             return await self._run_simple(*begun)
@@ -191,7 +192,7 @@ class ClientConnection(ClientSocket):
         return b""
 
     async def _send_raw(self, data: bytes) -> None:
-        """Dropped if the connection is broken: reading reports that."""
+        """Writes data; an error is ignored, because reading reports a broken connection."""
         with contextlib.suppress(*CONNECTION_ERRORS):
             await self.write(data)
 
@@ -203,8 +204,8 @@ class ClientConnection(ClientSocket):
         return self.http is None or self.http.may_be_complete(self.peek_unread)
 
     def _begin_lingering_close(self) -> None:
-        """Half-closes the connection. A client that may still be sending gets a moment to read the response;
-        what it sends meanwhile is discarded."""
+        """Half-closes the connection (RFC 9112 §9.6). A client that may still be sending gets some time to
+        read the response; what it sends is discarded."""
         self.closing = True
         if self.http is not None:
             self.http.input_closed = True
@@ -252,8 +253,8 @@ class ClientConnection(ClientSocket):
             await self.http.handle(Closed())
 
     def _send_close_notify(self) -> None:
-        """Tells a client with TLS that nothing is missing, unless the response is incomplete: then an end
-        without this shows it. Without waiting: nobody reads what a full socket holds back."""
+        """Sends a TLS close_notify, unless the response is incomplete, which the client detects by its
+        absence. Does not wait: a client with a full socket does not read."""
         if self.tls is None:
             return
         incomplete = self.http is not None and self.http.connection.our_state in INCOMPLETE_STATES

@@ -1,9 +1,8 @@
-"""Simple requests and the responses to them, without h11: parsed by llhttp, bodies counted, responses framed.
-
-No I/O but by the `read` and `write` that an exchange is given. Only what every server reads alike is simple:
-HTTP/1.1, a whole head in one read, at most a `Content-Length`, no upgrade, no expectation. h11 with this
-package's own checks decides about everything else, so that no request is accepted here that would be refused
-there; for a simple one llhttp takes an eighth of its time.
+"""The fast path: simple requests and their responses, parsed by llhttp and framed here, without h11. I/O is
+by the `read` and `write` that are passed in. A request is simple if every server reads it alike: HTTP/1.1,
+the whole head in one read, no framing field but `Content-Length`, no upgrade, no expectation. h11, with this
+package's own checks, parses all others; no request is accepted here that would be refused there. llhttp takes
+an eighth of h11's time.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from gatekeeper.server.request_validation import HOST, line_error
 from gatekeeper.server.websocket_stream import Read, Write
 
 HEAD_END = b"\r\n\r\n"
-# HEAD has a response without a body, and CONNECT and TRACE are refused.
+# Not HEAD, whose response has no body, nor CONNECT and TRACE, which are refused.
 METHODS = rb"(?:GET|POST|PUT|PATCH|DELETE|OPTIONS)"
 # A chunked body (RFC 9112 §7.1), a client that waits for 100 (RFC 9110 §10.1.1), another protocol.
 NOT_SIMPLE = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
-# Of two, one server may take the first and the next one the last: request smuggling (RFC 9112 §3.2, §6.3,
-# §11.2).
+# Fields that must not be repeated: two servers could choose different ones (request smuggling, RFC 9112 §3.2,
+# §6.3, §11.2).
 ONCE = (b"host", b"content-length", b"connection")
 KEEP_ALIVE = b"keep-alive"
 # 18 digits are below 2^63: nothing has to be compared with MAX_CONTENT_LENGTH.
@@ -41,8 +40,8 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 class SimpleRequest(NamedTuple):
-    """Header names are in lower case, in the order received. `body_length` is in bytes; `received` is what
-    came behind the head: of the body, and of the next request."""
+    """Header names are in lower case, in the order received. `body_length` is in bytes; `received` are the
+    bytes after the head: of the body, and of the next request."""
 
     method: bytes
     target: bytes
@@ -52,7 +51,7 @@ class SimpleRequest(NamedTuple):
 
 
 class HeaderReader:
-    """What llhttp calls while it reads a head."""
+    """The callbacks of llhttp's parser, which collect the header fields."""
 
     __slots__ = ("fields",)
 
@@ -64,7 +63,7 @@ class HeaderReader:
         self.fields.append((name.lower(), value.rstrip(b" \t")))
 
     def body_length(self) -> int | None:
-        """Bytes of the body; None where the fields are not those of a simple request."""
+        """The Content-Length, 0 without one; None if the fields are not those of a simple request."""
         first = dict(self.fields)
         host = first.get(b"host")
         if host is None or not HOST.fullmatch(host) or not NOT_SIMPLE.isdisjoint(first):
@@ -91,7 +90,7 @@ class SimpleRequests:
         self._max_head = max_head
 
     def parse(self, received: bytes) -> SimpleRequest | None:
-        """The request with which `received` begins; None if it is not a simple one, or is malformed."""
+        """The request at the start of `received`; None if it is not simple, or malformed."""
         if (line := self._line.match(received)) is None:
             return None
         end = received.find(HEAD_END) + len(HEAD_END)
@@ -114,8 +113,8 @@ class ClientDisconnected(Exception):
 
 
 class FramingError(ClientDisconnected):
-    """What is to be sent does not belong here: a second head, more than the announced length, anything after
-    the end. The client cannot be sent anything more."""
+    """The response violates its framing: a second head, more bytes than its Content-Length, anything after
+    the end. Nothing more can be sent to the client."""
 
 
 class ResponseFraming(Protocol):
@@ -156,8 +155,8 @@ def encode_head(status: int, headers: Iterable[tuple[bytes, bytes]], reason: byt
 
 class SimpleExchange:
     """One simple request and its response. `unread`: bytes of the request's body that were not received yet;
-    `surplus`: what came behind it, of the next request; `closing_headers`: of a response after which the
-    connection is closed."""
+    `surplus`: the bytes received after it, of the next request; `closing_headers`: headers for a response
+    after which the connection is closed."""
 
     def __init__(self, request: SimpleRequest, read: Read, write: Write) -> None:
         self._received, self.surplus = b"", b""
@@ -175,7 +174,7 @@ class SimpleExchange:
         return self.response_complete and not self.unread and not self.closing_headers
 
     def internal_error(self) -> bytes:
-        """The response for an application that has failed before its own."""
+        """The 500 response for an application that has failed before it has sent one."""
         self.closing_headers = CONNECTION_CLOSE
         head = self.encode_response_head(500, [(b"content-length", b"0")])
         return head + self.encode_end()
