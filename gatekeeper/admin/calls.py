@@ -23,7 +23,7 @@ from gatekeeper.keys.sqlite_file import StoreFailed
 from gatekeeper.ledger.analytics.call_pages import NEWEST_FIRST, parse_id, parse_order, split_page
 from gatekeeper.ledger.analytics.messages import AnalyticsError, AnalyticsResult
 from gatekeeper.ledger.call import CallRecord, Outcome, call_document
-from gatekeeper.ledger.events import CallEvent, Event, Gap, Subscription, Tick, encode_sse
+from gatekeeper.ledger.events import CallEvent, Event, EventSubscription, Gap, Tick, encode_sse
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.money import usd
 from gatekeeper.openapi.document import describe
@@ -129,7 +129,7 @@ async def stream_calls() -> Response:
 
 
 async def event_bytes(
-    subscription: Subscription,
+    subscription: EventSubscription,
     own: OwnEvents | None = None,
     is_allowed: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[bytes]:
@@ -139,7 +139,7 @@ async def event_bytes(
     due = trio.current_time() + COMMENT_INTERVAL
     while True:
         batch: list[Event] | None = None
-        # A cancelled wait loses no event: see `Subscription`.
+        # A cancelled wait loses no event: see `EventSubscription`.
         with trio.move_on_at(due):
             batch = await subscription.batch(MAX_BATCH_EVENTS)
         # After the wait, before anything is sent: what was changed meanwhile holds for what is to be seen

@@ -179,10 +179,10 @@ class EventStream:
         self,
         filter: CallPredicate | None = None,  # noqa: A002
         last_event_id: int | None = None,
-    ) -> Subscription:
+    ) -> EventSubscription:
         """The events from now on, after a `call.started` for each call in flight, or those after
         `last_event_id`; only events of calls for which `filter` is true."""
-        return Subscription(self, filter, last_event_id)
+        return EventSubscription(self, filter, last_event_id)
 
     def close(self) -> None:
         """Ends the stream: a subscription ends when it has read the remaining events."""
@@ -200,7 +200,7 @@ class EventStream:
         )
 
 
-class Subscription:
+class EventSubscription:
     """One subscriber's cursor: `async for event in stream.subscribe(…)`.
 
     It can be dropped at any time. A cancelled `batch` loses no event, so it can be given a deadline, to send
@@ -226,7 +226,7 @@ class Subscription:
             self._next = stream.oldest_id
             self._resume_unknown = True
 
-    def __aiter__(self) -> Subscription:
+    def __aiter__(self) -> EventSubscription:
         return self
 
     async def __anext__(self) -> Event:

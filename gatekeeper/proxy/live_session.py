@@ -32,7 +32,14 @@ from gatekeeper.proxy.request_body import parse_cooperatively
 from gatekeeper.proxy.stream_limits import SpendWatch, limits_searches, search_refusal
 from gatekeeper.proxy.upstream_response import is_key_error_message
 from gatekeeper.refusals import Reason, Refusal
-from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
+from gatekeeper.server.websocket_stream import (
+    ABNORMAL_CLOSURE,
+    NO_STATUS_RECEIVED,
+    Close,
+    Message,
+    WebSocketLost,
+    WebSocketStream,
+)
 
 # As long as clients wait: with five seconds the last messages of an upstream that was still sending were
 # lost.
@@ -40,7 +47,7 @@ CLOSING_TIMEOUT = 10.0  # seconds for one side's answer to the other's Close fra
 MESSAGE_TOO_BIG = 1009
 USAGE = b"usageMetadata"
 QUOTA_WORDS = re.compile(r"exceeded your current quota|RESOURCE_EXHAUSTED", re.IGNORECASE)
-PROPER_CODES = (1000, 1001, NO_CODE)  # any other code reports an error
+PROPER_CODES = (1000, 1001, NO_STATUS_RECEIVED)  # any other code reports an error
 
 
 class SessionMeter:
@@ -152,7 +159,7 @@ class LiveSession:
             raise Refused(UNCHECKED_BODY)
 
     async def _client_ended(self, end: Close) -> None:
-        proper = end.code != LOST and not end.violation
+        proper = end.code != ABNORMAL_CLOSURE and not end.violation
         if self.upstream.peer_close is not None:
             if proper:
                 await self.upstream.close(end.code, end.reason)
@@ -192,11 +199,11 @@ class LiveSession:
         await self._upstream_ended(received)
 
     async def _upstream_ended(self, end: Close) -> None:
-        call, abrupt = self.call, end.violation or end.code == LOST
+        call, abrupt = self.call, end.violation or end.code == ABNORMAL_CLOSURE
         # NUL if there is no token: an empty string would match everywhere.
         reason = call.context.mask.text(end.reason.replace(self.token or "\0", "[token]")) or ""
         if (closed := self.client.peer_close) is not None:
-            if closed.code != LOST and not closed.violation:
+            if closed.code != ABNORMAL_CLOSURE and not closed.violation:
                 await self.client.close(closed.code if abrupt else end.code, "" if abrupt else reason)
         elif end.violation:
             what = f"The Gemini API sent what is not valid in a WebSocket ({end.code}): {reason}."

@@ -36,7 +36,7 @@ class ClientSocket:
     connection needs for each write cost more than the write."""
 
     write_failed = False  # what was written may be incomplete: nothing may follow it
-    disconnected = False  # the client has disconnected with an incomplete request
+    disconnected = False  # the client has disconnected before its request was complete
     half_closed_before = False  # an earlier check has found it half-closed
     cleanly_half_closed = False  # the client half-closed after what may be a complete request
 

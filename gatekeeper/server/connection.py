@@ -138,7 +138,7 @@ class ClientConnection(ClientSocket):
             await self.protocol_send(Closed())
             return b""
         self.idle_since = trio.current_time()
-        # A refused call waits for nothing: without this, pipelined ones would hold up everybody else's.
+        # A refused call has no checkpoint: without this, pipelined ones would block all other tasks.
         if exchange.surplus:
             await trio.lowlevel.checkpoint()
         return exchange.surplus

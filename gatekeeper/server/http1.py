@@ -1,14 +1,14 @@
-"""HTTP/1.1 by Hypercorn's protocol, WebSockets by `websocket`; HTTP/2 is refused.
+"""HTTP/1.1 by Hypercorn's protocol (h11), WebSockets by `websocket`; HTTP/2 is refused.
 
 Hypercorn 0.18 speaks HTTP/2 on a cleartext port to any client, and buffers whatever that does not read (50
 streams took 870 MB). So an upgrade is ignored, as RFC 9110 §7.8 allows, and HTTP/2 is answered by GOAWAY.
 
-It answers a malformed request with an empty 400, which carries no error body for SDKs and is not recorded in
-the ledger. Here the application makes the response.
+It responds to a malformed request with an empty 400, without an error body for SDKs and without a row in the
+ledger. Here the application makes the response.
 
-It starts a task with a queue for each request. WebSockets, and requests below a prefix of an `InlineApp`,
-run in the connection's own task instead: a unary call costs an eighth less, and is read on demand. The simple
-ones of these do not even pass h11 (see `simple_exchange`).
+It starts a task with a queue for each request. WebSockets, and requests below a prefix of an `InlineApp`, run
+in the connection's own task instead: a unary call costs an eighth less, and its body is read on demand. The
+simple ones of them bypass h11 (see `simple_exchange`).
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ from gatekeeper.server.task_protocol import DISCONNECT_MESSAGE, PutMessage, Task
 from gatekeeper.server.websocket import WebSocket, run_websocket
 from gatekeeper.server.websocket_stream import Read, Write
 
-# h11.ERROR: what it sends is no valid request, and may go on.
+# h11.ERROR: the client has sent an invalid request, and may send more.
 PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
 END_OF_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
-PIECES_AT_ONCE = 64  # of a body, before other tasks get their turn
+PIECES_AT_ONCE = 64  # of a body, before other tasks run
 
 
 class Http1(TaskProtocol):
-    """One connection's protocol. Once `input_closed` is set all further input is ignored. `running_inline`: a
-    request is being processed in the connection's task; `linger`: a WebSocket has ended, and its client may
-    still send."""
+    """The HTTP/1.1 protocol of one connection. Once `input_closed` is set all further input is ignored.
+    `running_inline`: a request is being processed in the connection's task; `linger`: a WebSocket has ended,
+    and its client may still send."""
 
     running_inline = linger = False
     pieces = 0  # of bodies, received by the application
@@ -64,13 +64,13 @@ class Http1(TaskProtocol):
         self.connection_state["framing"] = self
         self.buffer = StrictBuffer()
         self.response_done = trio.Event()
-        # h11 has no hook for the lines that it reads and drops their line ends; its buffer sees both.
+        # h11 drops the line ends before anything can check them; only its buffer still has them.
         self.connection._receive_buffer = self.buffer  # noqa: SLF001  # pyright: ignore
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Closed):
-            # Hypercorn wakes a reader that holds the next request back when a response ends. After a failed
-            # write none ends: the reader would wait for ever, and keep the socket.
+            # Hypercorn wakes the reader of a pipelined request when the response ends. After a failed write
+            # that never happens: the reader would wait for ever, and keep the socket open.
             self.input_closed = True
             await self.can_read.set()
         elif self.input_closed:
@@ -104,11 +104,11 @@ class Http1(TaskProtocol):
         return LAST_CHUNK.search(buffered) is not None if remaining is None else len(buffered) >= remaining
 
     async def _handle_events(self) -> None:
-        """As Hypercorn's, except for malformed requests."""
+        """Like Hypercorn's, except for malformed requests."""
         while not self.input_closed:
             await self._send_100_continue()
             state = self.connection.their_state
-            # An error must show the head of its own request.
+            # For errors, keep the head of this request only.
             if state is h11.IDLE:
                 self.buffer.raw_head = b""
             try:
@@ -187,21 +187,22 @@ class Http1(TaskProtocol):
         self.running_inline = False
         # Hypercorn's: the next request on this connection, or its end.
         await self._maybe_recycle()
-        # A refused call waits for nothing: without this, pipelined ones would hold up everybody else's.
+        # A refused call has no checkpoint: without this, pipelined ones would block all other tasks.
         if self.buffer:
             await trio.lowlevel.checkpoint()
 
     async def _run_websocket(self, request: h11.Request, app: Application) -> None:
-        """The whole of a WebSocket, from its handshake to the end of its connection."""
+        """Runs a WebSocket, from its handshake to the end of its connection."""
         scope = self._scope(request)
         websocket = WebSocket(cast("h11.Connection", self.connection), request, self.read, self.write)
         self.linger = await run_websocket(app, scope, websocket, self.config.log.exception)
         await self.send(Closed())
 
     async def _receive_asgi(self) -> Message:
-        """The next piece of the request's body, asked for if the client waits. Not to be called after it."""
+        """ASGI's `receive`: the next piece of the request's body, with a 100 first if the client waits for
+        it. Not to be called after the end of the body."""
         self.pieces += 1
-        if self.pieces % PIECES_AT_ONCE == 0:  # small ones come by the thousand in one read
+        if self.pieces % PIECES_AT_ONCE == 0:  # one read may have thousands of small ones
             await trio.lowlevel.checkpoint()
         while True:
             try:

@@ -23,13 +23,13 @@ from gatekeeper.server.simple_exchange import SimpleRequests
 from gatekeeper.server.tls import TlsAcceptor
 
 FD_LIMIT_ERRNOS = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine
-SWEEP_SECONDS = 1.0  # seconds between two looks at idle connections
+SWEEP_SECONDS = 1.0  # seconds between two checks for idle connections
 ACCEPT_RETRY_SECONDS = 0.1  # seconds until the next accept after one has failed
 
 
 class Listener:
-    """One listening socket and the connections accepted on it. An error of one connection, or in accepting
-    it, does not affect another."""
+    """One listening socket and its connections. An error of one connection, or in accepting it, does not
+    affect others."""
 
     def __init__(
         self,
@@ -67,8 +67,8 @@ class Listener:
                         else {}
                     )
                     self.accept_errors.record(kind, detail=os.strerror(code), **todo)
-                    # The connection is still in the queue: without a pause the same error comes at once, for
-                    # ever.
+                    # The connection is still in the queue: without a pause the same error would repeat at
+                    # once.
                     await trio.sleep(ACCEPT_RETRY_SECONDS)
                 else:
                     connections.start_soon(self.serve, stream)
@@ -95,7 +95,7 @@ class Listener:
             stream.socket.close()
 
     async def sweep(self) -> None:
-        """One task that closes idle connections, where Hypercorn starts and cancels one for each request."""
+        """Closes idle connections, in one task; Hypercorn starts and cancels a timer for each request."""
         while True:
             # A timeout of a second should not take two.
             await trio.sleep(min(SWEEP_SECONDS, self.config.keep_alive_timeout / 4))
@@ -122,7 +122,7 @@ async def serve_listener(
             accepting.start_soon(server.sweep)
             await stop.wait()
             accepting.cancel_scope.cancel()
-        # Before the connections are told: one whose request ends in between then closes by itself.
+        # Before the loop: a connection whose request ends meanwhile then closes by itself.
         await server.context.terminated.set()
         for connection in server.open:
             connection.stop()

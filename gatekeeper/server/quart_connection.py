@@ -1,4 +1,4 @@
-"""One HTTP request of Quart's: by Hypercorn's messages, or, if it is short, in its connection's own task.
+"""One HTTP request to Quart: by Hypercorn's messages, or, if it is short, in its connection's own task.
 
 `QuartConnection` is for any request. It has three tasks for each, passes body and response on in pieces, and
 works around two bugs of Hypercorn's and Quart-trio's:
@@ -9,7 +9,7 @@ works around two bugs of Hypercorn's and Quart-trio's:
 
 All that takes as long as everything else in the creation of a key. So short requests have an
 `InlineQuartConnection`, of an `InlineApp`: the body is read when the view asks for it, and the response goes
-out in one write. Until then a client that has disconnected is not noticed: what was begun comes to its end.
+out in one write. Until then a disconnect is not noticed: the request is processed to its end.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class QuartConnection(TrioASGIHTTPConnection):
 
 
 class InlineBody(TrioBody):
-    """The body of a request. With a `stream` it is read from there once it is awaited, which raises
-    ClientDisconnected and MalformedBody; without one it is read meanwhile, as Quart does."""
+    """The body of a request. With a `stream` it is read from there when it is awaited, which raises
+    ClientDisconnected and MalformedBody; without one it is read by Quart's own task."""
 
     stream: ClientStream | None = None
 
@@ -101,7 +101,8 @@ class InlineBody(TrioBody):
 
 
 class InlineQuartConnection(TrioASGIHTTPConnection):
-    """One request. The application's requests have an `InlineBody`, its responses to them are no streams."""
+    """One request. The application's requests must have an `InlineBody`, and its responses must not be
+    streams."""
 
     def __init__(self, app: Quart, scope: Scope) -> None:
         super().__init__(app, cast("HTTPScope", scope))

@@ -1,5 +1,5 @@
-"""Checks of a request (RFC 9112) where the parser is more tolerant than a gateway may be: a request that two
-servers read differently can be smuggled past the first one.
+"""Checks of a request (RFC 9112) in addition to the parser's, which is more tolerant than a gateway may be: a
+request that two servers parse differently can be smuggled past the first one.
 
 No I/O. An error is a phrase that follows "The request is not valid HTTP/1.1: "; it never quotes the request.
 """
@@ -109,7 +109,7 @@ def request_error(
         return "CONNECT asks for a tunnel, and this is no forward proxy"
     if target != b"*" and not TARGET.match(target):
         return "the target is neither a path nor a URL"
-    # RFC 9112 §3.2. That HTTP/1.1 has one, and only one, h11 has checked.
+    # RFC 9112 §3.2. h11 has checked that an HTTP/1.1 request has exactly one.
     if not all(HOST.fullmatch(value) for name, value in headers if name == b"host"):
         return "Host is no name or address with or without a port"
     return framing_error(method, version, headers) if NEEDS_FIELD_CHECK.search(head) else None
@@ -171,9 +171,9 @@ def _list_items(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> set[byte
 
 
 def partial_request(received: bytes) -> tuple[str, bytes, list[tuple[bytes, bytes]]]:
-    """What is readable of a request that could not be parsed: method and path, `?` and empty if its request
-    line is not readable either, and its `Origin`, without which a page could not read the response. The path
-    has visible ASCII characters only."""
+    """The readable parts of a request that could not be parsed: method and path (`?` and empty if its request
+    line is not readable), and its `Origin`, without which a page could not read the response. The path has
+    visible ASCII characters only."""
     origin = ORIGIN_LINE.search(received)
     headers = [(b"origin", origin[1])] if origin else []
     found = REQUEST_LINE.match(received)
@@ -200,7 +200,7 @@ class StrictBuffer(ReceiveBuffer):
 
     def maybe_extract_next_line(self) -> bytearray | None:
         end = self._data.find(b"\n", 0, MAX_CHUNK_LINE)
-        # Until a line is complete or too long there is nothing to check; h11 waits for more by itself.
+        # An incomplete line is checked once it is complete or too long; until then h11 waits for more.
         if end < 0 and len(self._data) < MAX_CHUNK_LINE:
             return None
         raise_if_invalid(chunk_line_error(bytes(self._data[: end + 1])))

@@ -1,4 +1,4 @@
-"""Sockets to clients and to the API alike: how they are read, and how a dead peer is detected."""
+"""Sockets, to clients and to the API: fast reads, and the detection of dead peers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import trio
 # cancellation, so one that hangs would delay the shutdown for ever), and of silence before it is probed.
 DEAD_PEER_SECONDS = 30.0
 READ_SIZE = 120 * 1024  # bytes; from 128 KiB on glibc maps memory for each read, which costs more than it
-READS_IN_A_ROW = 8  # without waiting, where each filled what was to be read, before others get their turn
+READS_IN_A_ROW = 8  # without waiting, as long as each returns READ_SIZE bytes, before other tasks run
 
 
 class SocketReader:
@@ -25,8 +25,8 @@ class SocketReader:
         self._reads_left = 0
 
     async def read(self) -> bytes:
-        """The next bytes that have arrived; empty at the end of the connection. Raises OSError where the
-        connection is broken, and trio.ClosedResourceError where it is closed here meanwhile."""
+        """The next bytes; empty at the end of the connection. Raises OSError if the connection is broken, and
+        trio.ClosedResourceError if it is closed by this process meanwhile."""
         if self._reads_left:
             self._reads_left -= 1
             try:
@@ -44,7 +44,7 @@ class SocketReader:
             # The system may report a socket as readable that is not (select(2), BUGS).
             except BlockingIOError:
                 continue
-            # A read that was not filled has emptied the socket: to try again would be the exception in vain.
+            # A read of fewer bytes has emptied the socket: another one would only raise BlockingIOError.
             self._reads_left = READS_IN_A_ROW if len(data) == READ_SIZE else 0
             return data
 
@@ -56,7 +56,7 @@ class Socket(Protocol):
 
 
 def detect_dead_peer(of: Socket) -> None:
-    """Sets the options; what a listener accepts inherits them."""
+    """Sets the socket options for it; connections accepted by a listener inherit them."""
     if sys.platform == "linux":
         milliseconds = int(DEAD_PEER_SECONDS * 1000)
         # With keep-alive this also decides when a silent connection is given up, in place of the number of

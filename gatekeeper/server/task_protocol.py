@@ -1,5 +1,5 @@
-"""Hypercorn's HTTP/1.1 protocol, which runs applications in tasks of their own, with fixes for what it does
-at a response's beginning and end."""
+"""Hypercorn's HTTP/1.1 protocol, which runs each request in its own task, with fixes for the beginning and
+the end of responses."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class TaskProtocol(H11Protocol):
             self.head_truncated = True
         if self.head_truncated and not isinstance(event, StreamClosed):
             return
-        # No request is read any more: the client is told, or it would send one and lose it (RFC 9112 §9.6).
+        # No further request is read, and the client must know that (RFC 9112 §9.6).
         if self.input_closed and isinstance(event, Response):
             event = Response(STREAM_ID, [*event.headers, *self.closing_headers], event.status_code)
         await super().stream_send(event)
 
     async def _close_stream(self) -> None:
-        """As Hypercorn's, which waits here for ever if the application has ended with a full queue."""
+        """Like Hypercorn's, which waits for ever here if the application has ended with a full queue."""
         stream, self.stream = self.stream, None
         self.response_done.set()
         if not isinstance(stream, HTTPStream):
@@ -61,7 +61,7 @@ class TaskProtocol(H11Protocol):
         await stream.handle(StreamClosed(stream_id=STREAM_ID))
         channel = cast("trio.MemorySendChannel[Message]", getattr(put, "__self__", None))
         try:
-            # Without a task where it fits, as nearly always.
+            # Nearly always there is room, and no task is needed.
             channel.send_nowait(DISCONNECT_MESSAGE)
         except trio.WouldBlock:
             self.task_group.spawn(self._deliver_disconnect, put)  # pyright: ignore[reportUnknownMemberType]

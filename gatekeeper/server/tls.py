@@ -1,9 +1,9 @@
-"""TLS of client connections, with the module `ssl` between two memory buffers.
+"""TLS of client connections, by the module `ssl` with memory BIOs.
 
-Why not `trio.SSLStream`: a piece of a response is encrypted and written in one go, as on a cleartext
-connection, without its lock and checkpoints, and the socket stays what is polled, half-closed and reset. What
-does not fit into the socket waits as ciphertext: `encrypt` must be called in the order in which its results
-are sent.
+Why not `trio.SSLStream`: here a piece of a response is encrypted and written at once, as on a cleartext
+connection, without that class's lock and checkpoints, and the socket itself can be polled, half-closed and
+reset. Ciphertext that does not fit into the socket waits: `encrypt` must be called in the order in which its
+results are sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PLAIN_HTTP_RESPONSE = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(PLAIN_HTTP_BODY), PLAIN_HTTP_BODY)
 )
-# OpenSSL tells HTTP from other bytes by four methods only.
+# OpenSSL recognizes plain HTTP by four methods only.
 HTTP_REQUEST, PLAIN_HTTP, MAX_METHOD = "HTTP_REQUEST", re.compile(rb"[A-Z]+ "), 20
 # By OpenSSL's reason for a handshake that failed.
 REMEDIES = {
@@ -61,7 +61,7 @@ class TlsSession:
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._ahead = b""  # plaintext that was decrypted before it was asked for
+        self._ahead = b""  # plaintext that was decrypted but not returned yet
         self._input_ended = False
         self._closing = False
 
@@ -86,8 +86,8 @@ class TlsSession:
                 raise HandshakeFailed(error.reason or "unknown") from None
             else:
                 break
-        # With TLS 1.3 these are session tickets. A client that reads nothing before it has sent its request
-        # would have them fill the socket, so they go out with the first response.
+        # With TLS 1.3 these are session tickets. They are sent with the first response: a client that does
+        # not read before it has sent its request would leave them in the socket's buffer.
         if self._session.version() != "TLSv1.3":
             await stream.send_all(self._outgoing.read())
 
@@ -99,12 +99,12 @@ class TlsSession:
             if self._input_ended:
                 return b""
             await self._read(stream)
-        # After the end of the response what is sent is only discarded.
+        # After the last response input is only discarded.
         return bytes(await stream.receive_some(RECEIVE_BYTES))
 
     async def _read(self, stream: trio.SocketStream) -> None:
-        # The stream's own method yields between reading and returning: `read_ahead` in another task would
-        # then take what comes behind these bytes before them.
+        # Not the stream's own method, which has a checkpoint between reading and returning: meanwhile
+        # `read_ahead` in another task could read the bytes after these first.
         if stream.socket.fileno() < 0:
             raise trio.ClosedResourceError
         await trio.lowlevel.wait_readable(stream.socket.fileno())
@@ -116,11 +116,12 @@ class TlsSession:
             raise trio.BrokenResourceError from None
 
     def read_ahead(self, descriptor: int) -> bytes:
-        """What the client has sent and nobody has read: the next call of `receive_some` returns it, too."""
+        """The unread bytes from the client, without waiting; the next call of `receive_some` returns them,
+        too."""
         try:
             while not self._input_ended:
                 self._feed(os.read(descriptor, RECEIVE_BYTES))
-                # It begins with what was ahead before: `_decrypt` takes that along.
+                # `_decrypt` returns the earlier `_ahead` first.
                 self._ahead = self._decrypt()
         except BlockingIOError:
             pass
@@ -132,7 +133,7 @@ class TlsSession:
         if data:
             self._incoming.write(data)
         else:
-            # HTTP knows its own ends, so whether TLS was ended properly (close_notify) does not matter.
+            # HTTP messages have their own framing, so a missing close_notify does not matter.
             self._input_ended = True
 
     def _decrypt(self) -> bytes:
@@ -148,7 +149,7 @@ class TlsSession:
         except ssl.SSLError:
             self._input_ended = True
             raise trio.BrokenResourceError from None
-        # A client that has the keys changed again and again, and is sent nothing.
+        # A client that requests key updates again and again, while nothing is sent to it.
         if self._outgoing.pending > MAX_PENDING:
             raise trio.BrokenResourceError
         return b"".join(parts)
@@ -160,8 +161,8 @@ class TlsSession:
         return self._outgoing.read()
 
     def close_notify(self) -> bytes:
-        """What tells the client that nothing is missing at the end; empty if it was told. Nothing can be
-        encrypted afterwards."""
+        """The close_notify alert, which tells the client that the data is complete; empty if it was sent
+        before. Nothing can be encrypted afterwards."""
         if not self._closing:
             self._closing = True
             with contextlib.suppress(ssl.SSLError):
@@ -170,7 +171,7 @@ class TlsSession:
 
 
 class TlsAcceptor:
-    """Begins TLS on accepted connections, with the certificate that is in force then."""
+    """Does the TLS handshake of accepted connections, with the current certificate."""
 
     def __init__(self, certificate: ServerCertificate) -> None:
         self._certificate = certificate
@@ -178,7 +179,7 @@ class TlsAcceptor:
         self._running: set[trio.CancelScope] = set()
 
     async def accept(self, stream: trio.SocketStream) -> TlsSession | None:
-        """The session after its handshake; None where there is none, for a reason that has been logged."""
+        """The session after its handshake; None if that failed, which is logged."""
         session = TlsSession(self._certificate.current.context)
         scope = trio.move_on_after(HANDSHAKE_TIMEOUT)
         self._running.add(scope)
@@ -196,19 +197,19 @@ class TlsAcceptor:
             if failure.reason == HTTP_REQUEST:
                 await _refuse_plain_http(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # the client has disconnected, as one does that only looks whether the port is open
+            pass  # the client has disconnected, as port checks do
         finally:
             self._running.discard(scope)
         return None
 
     def cancel_handshakes(self) -> None:
-        """At a shutdown: a connection without a session has nothing to lose."""
+        """Ends running handshakes at a shutdown: no request can be lost."""
         for scope in self._running:
             scope.cancel()
 
 
 async def _refuse_plain_http(stream: trio.SocketStream) -> None:
-    """Answers a request without TLS so that its sender can read it, and waits a moment for that."""
+    """Responds to a request without TLS in cleartext, and waits until the client has read it."""
     with trio.move_on_after(REFUSAL_TIMEOUT), contextlib.suppress(trio.BrokenResourceError):
         await stream.send_all(PLAIN_HTTP_RESPONSE)
         await stream.send_eof()

@@ -1,8 +1,8 @@
-"""The server's side of WebSockets: the handshake, and the closing one; also as ASGI's messages.
+"""The server's side of WebSockets: the opening and the closing handshake; also as ASGI messages.
 
-Hypercorn's is not used: it goes on reading whether or not the application keeps up, negotiates a compression
-that hides a message's size, and starts tasks and a queue for each connection. Here the application runs in
-the connection's own task, and reading follows it.
+Why not Hypercorn's: it reads without backpressure, negotiates compression, which hides a message's size, and
+starts tasks and a queue for each connection. Here the application runs in the connection's own task, and data
+is read only when it asks for a message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gatekeeper.server.asgi_types import Message as AsgiMessage
 from gatekeeper.server.task_protocol import response_head
 from gatekeeper.server.websocket_stream import (
     CONNECTION_ERRORS,
-    NO_CODE,
+    NO_STATUS_RECEIVED,
     Close,
     Message,
     Read,
@@ -57,7 +57,7 @@ class WebSocket:
 
     @property
     def subprotocols(self) -> list[str]:
-        """Those that the client offers, in all fields of that name (RFC 6455 §11.3.4)."""
+        """The subprotocols that the client offers, in all fields of that name (RFC 6455 §11.3.4)."""
         fields = [value.decode("ascii") for name, value in self._headers if name == b"sec-websocket-protocol"]
         return [stripped for name in ",".join(fields).split(",") if (stripped := name.strip())]
 
@@ -68,7 +68,7 @@ class WebSocket:
 
     @property
     def is_responded(self) -> bool:
-        """Whether the handshake was answered, either way."""
+        """Whether a response to the handshake was sent, whichever."""
         return self._responded
 
     @property
@@ -112,7 +112,7 @@ class WebSocket:
     async def send(self, message: Message) -> None:
         await self.stream.send(message)
 
-    async def close(self, code: int = NO_CODE, reason: str = "") -> None:
+    async def close(self, code: int = NO_STATUS_RECEIVED, reason: str = "") -> None:
         await self.stream.close(code, reason)
 
     def abort(self) -> None:
@@ -130,7 +130,8 @@ class WebSocket:
     def peer_may_send(self) -> bool:
         """Whether the client may still send after `finish`."""
         stream = self._stream
-        # A client that was refused by HTTP, or told that its frames are none, may not have read that yet.
+        # A client that was refused by an HTTP response, or closed because of an invalid frame, may not have
+        # read that yet.
         return stream is None or (stream.peer_close is not None and stream.peer_close.violation)
 
     async def finish(self) -> None:
@@ -143,8 +144,8 @@ class WebSocket:
         if stream.peer_close and not self._aborted:
             await stream.close(stream.peer_close.code)
         if stream.close_sent:
-            # Closed while the client still sends, the system would reset the connection, and the client might
-            # never read the Close frame.
+            # Closing while the client still sends would reset the connection, and the client might not read
+            # the Close frame.
             with trio.move_on_after(CLOSING_TIMEOUT):
                 await stream.wait_closed()
 
@@ -207,8 +208,8 @@ class AsgiWebSocket:
 async def run_websocket(
     app: Application, http_scope: Scope, websocket: WebSocket, log_exception: Callable[[str], Awaitable[None]]
 ) -> bool:
-    """Runs an ASGI application on a WebSocket, to the end of the closing handshake. Whether the client may
-    still be sending, because it does not know yet that it was refused."""
+    """Runs an ASGI application on a WebSocket, to the end of the closing handshake. Returns whether the
+    client may still be sending, because it does not know yet that it was refused."""
     asgi = AsgiWebSocket(websocket)
     with suppress(WebSocketLost):
         try:

@@ -1,7 +1,8 @@
-"""An open WebSocket (RFC 6455) over any stream of bytes, as its server or its client: whole messages.
+"""An open WebSocket (RFC 6455) over any byte stream, as server or client. It sends and receives whole
+messages.
 
-wsproto is the protocol; no extension is negotiated. Reading follows the caller: nothing is read while no
-message is asked for, and at most one message is held in memory.
+wsproto parses the frames; no extension is negotiated. With backpressure: data is read only while the caller
+waits for a message, and at most one message is held in memory.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, Opcode, Pa
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # of one message, all its fragments together
 MAX_REASON_BYTES = 123  # of a close reason in UTF-8 (RFC 6455 §5.5)
 CLOSE_WRITE_TIMEOUT = 5.0  # seconds to send a Close frame to a peer that does not read
-EVENTS_AT_ONCE = 64  # frames from one read before other tasks get their turn
-NO_CODE = 1005  # the peer's Close frame had no code; never sent
+EVENTS_AT_ONCE = 64  # frames from one read before other tasks run
+NO_STATUS_RECEIVED = 1005  # the peer's Close frame had no code; never sent
 BAD_GATEWAY = 1014
-LOST = 1006  # the connection ended without a Close frame; never sent
+ABNORMAL_CLOSURE = 1006  # the connection ended without a Close frame; never sent
 FIN, MASKED = 0x80, 0x80
 
 Read = Callable[[], Awaitable[bytes]]  # the next bytes, empty at the end of the connection, clean or not
@@ -38,8 +39,8 @@ class Message(NamedTuple):
 
 
 class Close(NamedTuple):
-    """How the peer's side ended: its Close frame, a lost connection (LOST), or a `violation`: what it sent is
-    not a WebSocket's, or too large, and it was told so by this code and reason."""
+    """How the peer's side ended: by its Close frame, by a lost connection (ABNORMAL_CLOSURE), or by a
+    `violation`: it sent an invalid frame or too large a message, and was sent this code and reason."""
 
     code: int
     reason: str = ""
@@ -86,8 +87,8 @@ class WebSocketStream:
         self.write_blocked = False
 
     async def receive(self) -> Message | Close:
-        """The next message, or how the peer's side has ended. Pings are answered meanwhile. The peer's Close
-        frame is not answered: that is for the caller, with `close`."""
+        """The next message, or how the peer's side has ended. Responds to pings. The caller responds to the
+        peer's Close frame, with `close`."""
         while self.peer_close is None:
             event = next(self._events, None)
             self._event_count += 1
@@ -109,10 +110,10 @@ class WebSocketStream:
             self._protocol.receive_data(data)
             self._events = self._protocol.events()
         else:
-            self.peer_close = Close(LOST)
+            self.peer_close = Close(ABNORMAL_CLOSURE)
 
     async def _assemble(self, event: TextMessage | BytesMessage) -> Message | None:
-        """The message that a fragment completes, if it does."""
+        """The message, if this fragment completes it."""
         # As bytes: Python's text takes up to four times as much memory.
         piece = event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
         if len(self._partial) + len(piece) > MAX_MESSAGE_BYTES:
@@ -131,7 +132,7 @@ class WebSocketStream:
             try:
                 await self._write_frame(self._protocol.send(ping.response()))
             except WebSocketLost:
-                self.peer_close = Close(LOST)
+                self.peer_close = Close(ABNORMAL_CLOSURE)
 
     async def _peer_closed(self, event: CloseConnection) -> None:
         # wsproto reports what is not valid by the same event, and then leaves its state as it is.
@@ -154,9 +155,9 @@ class WebSocketStream:
             opcode = Opcode.TEXT if message.is_text else Opcode.BINARY
             await self._write_frame(data_frame(opcode, message.payload, masked=self._is_client))
 
-    async def close(self, code: int = NO_CODE, reason: str = "") -> None:
-        """Sends the Close frame, once: the first, or the answer to the peer's. A reason is truncated to
-        MAX_REASON_BYTES. A connection that is lost, or takes nothing, is left as it is."""
+    async def close(self, code: int = NO_STATUS_RECEIVED, reason: str = "") -> None:
+        """Sends the Close frame, once, whether or not the peer has sent one. The reason is truncated to
+        MAX_REASON_BYTES. If the connection is lost, or the peer does not read, nothing is raised."""
         if self.close_sent:
             return
         # Before the write, which waits: a message of another task must not follow the Close frame (RFC 6455
@@ -164,12 +165,14 @@ class WebSocketStream:
         self.close_sent = True
         # The enum's member: wsproto 1.3 looks for it by identity, and sends 1000 in place of the number.
         without_code = CloseConnection(CloseReason.NO_STATUS_RCVD)
-        event = without_code if code in (NO_CODE, LOST) else CloseConnection(code, reason)
+        event = (
+            without_code if code in (NO_STATUS_RECEIVED, ABNORMAL_CLOSURE) else CloseConnection(code, reason)
+        )
         with trio.move_on_after(CLOSE_WRITE_TIMEOUT):
             try:
                 await self._write_frame(self._protocol.send(event))
             except WebSocketLost:
-                self.peer_close = self.peer_close or Close(LOST)
+                self.peer_close = self.peer_close or Close(ABNORMAL_CLOSURE)
 
     async def wait_closed(self) -> None:
         """Discards what the peer still sends, until its side has ended."""
@@ -183,7 +186,7 @@ class WebSocketStream:
         except trio.WouldBlock:
             await self._write_lock.acquire()
         try:
-            # Part of an earlier frame is missing: whatever is sent now would be read in its place.
+            # An earlier frame is incomplete: bytes sent now would be read as its rest.
             if self.write_blocked:
                 raise WebSocketLost
             self.write_blocked = True

@@ -11,7 +11,16 @@ from rig.cases import cases
 from trio.testing import wait_all_tasks_blocked
 
 from gatekeeper.ledger.call import CallRecord, Outcome, call_document, memory_size
-from gatekeeper.ledger.events import CallEvent, Event, EventStream, Gap, Kind, Subscription, Tick, encode_sse
+from gatekeeper.ledger.events import (
+    CallEvent,
+    Event,
+    EventStream,
+    EventSubscription,
+    Gap,
+    Kind,
+    Tick,
+    encode_sse,
+)
 
 FIRST = 1_764_000_000_000_000
 
@@ -38,7 +47,7 @@ def finish(live: EventStream, *numbers: int) -> None:
         publish(live, "call.finished", a_call(number, outcome=Outcome.OK))
 
 
-async def what_is_there(subscription: Subscription) -> list[Event]:
+async def what_is_there(subscription: EventSubscription) -> list[Event]:
     """All that the subscriber gets before it would have to wait."""
     events: list[Event] = []
     with trio.CancelScope() as scope:
@@ -416,7 +425,7 @@ async def test_a_new_subscriber_is_told_of_the_calls_that_run() -> None:
     assert brief(await what_is_there(back)) == ["call-2"]
 
 
-@given(st.integers(0, 3 * Subscription.SCAN_LIMIT), st.integers(1, 50))
+@given(st.integers(0, 3 * EventSubscription.SCAN_LIMIT), st.integers(1, 50))
 @settings(max_examples=30)
 def test_each_running_call_is_told_once_whatever_the_batches(running: int, limit: int) -> None:
     async def told() -> list[str]:
