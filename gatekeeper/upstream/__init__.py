@@ -1,1 +1,2 @@
-"""HTTP/1.1 and WebSockets to the API: kept connections, over TCP or TLS. It knows nothing of calls."""
+"""The client of the Gemini API: a pool of HTTP/1.1 and WebSocket connections, over TCP or TLS. Knows nothing
+of calls."""

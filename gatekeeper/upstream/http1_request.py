@@ -1,6 +1,6 @@
-"""Requests in HTTP/1.1 (RFC 9112), written. No I/O.
+"""Serializes HTTP/1.1 requests (RFC 9112). No I/O.
 
-Headers are not checked: each was parsed by the server here, or made by the gateway.
+Headers are not validated: each was parsed by the gateway's server, or made by the gateway.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class UpstreamRequest(NamedTuple):
     headers: Headers
 
     def uncompressed(self) -> UpstreamRequest:
-        """The request for a response without a Content-Encoding."""
+        """A copy that asks for a response without a Content-Encoding."""
         identity = (b"accept-encoding", b"identity")
         return self._replace(
             headers=[identity if field[0] == b"accept-encoding" else field for field in self.headers]
@@ -32,8 +32,8 @@ def encode_head(method: str, target: bytes, headers: Headers) -> bytes:
 
 
 class RequestBody:
-    """Frames the body of one request as its headers announce it. Raises ValueError for one that is not as
-    long as announced: the rest would be read as another request."""
+    """Frames the body of one request as its headers announce. Raises ValueError if its length differs from
+    the Content-Length: the rest would be read as another request."""
 
     def __init__(self, headers: Headers) -> None:
         fields = dict(headers)
@@ -51,7 +51,7 @@ class RequestBody:
         return piece
 
     def end(self, trailers: Headers) -> bytes:
-        """What ends it. Trailers need a chunked body."""
+        """The end of the body. Trailers need a chunked body."""
         if self._missing or (trailers and not self._is_chunked):
             raise ValueError(f"{self._missing} bytes are missing, or there is no place for trailers")
         if not self._is_chunked:

@@ -1,8 +1,8 @@
-"""Responses in HTTP/1.1 (RFC 9112), parsed by llhttp. No I/O.
+"""Parses HTTP/1.1 responses (RFC 9112) by llhttp. No I/O.
 
 llhttp refuses lines that do not end in CRLF, folded headers, control characters in headers, blanks around
-names, and two Content-Lengths. What it tolerates beside that is checked here. Bodies of a known length, and
-those that end with their connection, are passed on as they were received.
+names, and two Content-Lengths. Other things that it tolerates are checked here. Bodies with a Content-Length,
+and those delimited by the end of the connection, are returned as received.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class HeadBuffer:
         return bool(self._received)
 
     def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """The head, and what was received behind it; None while it is incomplete. Raises MalformedResponse
-        for what cannot become one."""
+        """The head, and the bytes received after it; None while it is incomplete. Raises MalformedResponse as
+        soon as it cannot become a valid head."""
         if not self._received and (end := data.find(HEAD_END)) >= 0:
             return data[: end + len(HEAD_END)], data[end + len(HEAD_END) :]
         received, start = self._received, max(0, len(self._received) - len(HEAD_END))
@@ -72,7 +72,7 @@ class HeadBuffer:
             head, rest = received[: end + len(HEAD_END)], received[end + len(HEAD_END) :]
             self._received = bytearray()
             return bytes(head), bytes(rest)
-        # At once: what is no HTTP (TLS, a greeting of SMTP) may never send an empty line.
+        # At once: another protocol (TLS, SMTP) may never send an empty line.
         if not ANY_VERSION.startswith(received[: len(ANY_VERSION)]):
             raise MalformedResponse("it does not begin with HTTP/1")
         if BARE_LF.search(received, start):
@@ -83,7 +83,7 @@ class HeadBuffer:
 
 
 class _ParsedMessage:
-    """What llhttp has found in one response: it calls the methods `on_…`."""
+    """The parts of one response, collected by llhttp's callbacks `on_…`."""
 
     __slots__ = ("ended", "excess", "headers", "last_pieces", "on_body", "pieces", "reason")
 
@@ -93,8 +93,8 @@ class _ParsedMessage:
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append
         self.ended = False
-        self.last_pieces = 0  # how many of them are its own, once it has ended
-        self.excess = False  # another response begins behind it
+        self.last_pieces = 0  # how many of the pieces belong to this response, once it has ended
+        self.excess = False  # another response follows it
 
     def on_status(self, reason: bytes) -> None:
         self.reason = reason
@@ -103,7 +103,7 @@ class _ParsedMessage:
         self.headers.append((name.lower(), value))
 
     def on_message_begin(self) -> None:
-        # llhttp reads on by itself: what follows a complete response is another one to it.
+        # llhttp continues after a complete response, and takes the bytes that follow for another one.
         self.excess = self.ended
 
     def on_message_complete(self) -> None:
@@ -114,9 +114,9 @@ class _ParsedMessage:
 class SizedBody:
     """A body of a known number of bytes.
 
-    As with the other bodies, `feed` takes what was received (nothing: the end of the connection) and returns
-    what of it belongs to the body. Once it `has_ended` no more is to be received, and `failure` says what was
-    wrong, if anything was.
+    As for the other bodies, `feed` takes the received bytes (empty: the end of the connection) and returns
+    those of the body. Once it `has_ended`, nothing more is to be received, and `failure` is the error, if
+    there was one.
     """
 
     failure: str | None = None
@@ -140,7 +140,7 @@ class SizedBody:
 
 
 class CloseDelimitedBody:
-    """A body that ends with its connection."""
+    """A body that ends with the connection (RFC 9112 §6.3)."""
 
     failure: str | None = None
     has_ended = False
@@ -154,8 +154,8 @@ class CloseDelimitedBody:
 
 
 class ChunkedBody:
-    """A body in chunks; those that were received together become one piece. `declared`: the Content-Length
-    that came with Transfer-Encoding, which must agree."""
+    """A body in chunks; chunks received together become one piece. `declared`: a Content-Length beside the
+    Transfer-Encoding, which must match."""
 
     failure: str | None = None
     has_ended = False
@@ -202,7 +202,8 @@ class ChunkedBody:
     def _end(self) -> None:
         self.has_ended = True
         self.trailers = [(name, value.rstrip(BLANKS)) for name, value in self._found.headers]
-        # llhttp skips empty lines before the next response: the end is the only one of the last bytes.
+        # llhttp skips empty lines before the next response, so the last bytes must have exactly one: the end
+        # of the body.
         is_exact = self._tail.endswith(HEAD_END) and self._tail[:1] not in b"\r\n"
         if self._found.excess or not is_exact:
             self._fail(TOO_LONG)
@@ -235,7 +236,7 @@ def parse_response(raw_head: bytes, *, to_head_request: bool) -> Response:
     try:
         parser.feed_data(raw_head)
     except (HttpParserError, HttpParserUpgrade) as error:
-        if not found.ended:  # otherwise it only stops at the head of another protocol
+        if not found.ended:  # otherwise it has only stopped at an upgrade
             raise MalformedResponse(str(error)) from None
     # llhttp reports trailers as further headers: they are kept apart.
     headers, found.headers = found.headers, []
@@ -256,7 +257,8 @@ def parse_response(raw_head: bytes, *, to_head_request: bool) -> Response:
 
 
 def _check(head: ResponseHead) -> None:
-    """What llhttp tolerates, or does not know to be the only framing that is understood here."""
+    """Checks what llhttp tolerates, and that the framing is one that is supported here. Raises
+    MalformedResponse."""
     if head.status < 100:
         raise MalformedResponse("its status is below 100")
     if not REASON.fullmatch(head.reason):
@@ -275,8 +277,8 @@ def _closes(headers: Headers) -> bool:
 
 
 def _without_wrong_length(head: ResponseHead) -> ResponseHead:
-    """If both framing fields are present `transfer-encoding` counts (RFC 9112 §6.3), and `content-length` is
-    dropped: it may be wrong. So it is from what must not have one: a 204 and 1xx (RFC 9110 §8.6)."""
+    """Drops `content-length` if there is a `transfer-encoding`, which takes precedence (RFC 9112 §6.3), and
+    from a 204 and 1xx, which must not have one (RFC 9110 §8.6)."""
     is_wrong = b"transfer-encoding" in head.fields or head.status < 200 or head.status == NO_CONTENT
     if not (is_wrong and b"content-length" in head.fields):
         return head

@@ -1,7 +1,7 @@
-"""Connections to the API behind the gateway: made, and kept in a pool, reused last in, first out.
+"""The pool of connections to the API, reused last in, first out.
 
-Why LIFO: a pool that scans its connections grows with them, and the one used last is the least likely to have
-been closed meanwhile.
+Why LIFO: taking the last one needs no scan of all connections, and it is the least likely to have been closed
+meanwhile.
 
 No HTTP/2: cancelling one of its streams can break the whole connection for the others.
 """
@@ -24,8 +24,8 @@ import truststore
 from gatekeeper.upstream.connection import UpstreamConnection
 from gatekeeper.upstream.stream import SocketStream, TlsStream
 
-REMEMBERED_SECONDS = 30.0  # what names mean changes, and so does which address is near
-ATTEMPT_SECONDS = 1.0  # for the remembered address, before all are tried
+REMEMBERED_SECONDS = 30.0  # DNS answers change, and so does the fastest address
+ATTEMPT_SECONDS = 1.0  # for the remembered address, before all addresses are tried
 
 
 class ConnectFailed(Exception):
@@ -41,7 +41,7 @@ class Origin(NamedTuple):
 
 
 class UpstreamPool:
-    """Connections to the API at one URL. Each `acquire` needs a `release`, whatever has become of it."""
+    """Connections to the API at one URL. Each `acquire` needs a `release`, also of a failed connection."""
 
     def __init__(self, url: str, *, connect_timeout: float, trust: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
@@ -60,7 +60,8 @@ class UpstreamPool:
 
     def for_other_host(self, host: str) -> UpstreamPool:
         """Connections over https to another host, with the same timeout and trust."""
-        # Once for all of them: reading the system's certificates blocks everything for 50 ms and more.
+        # One context for all hosts: loading the system's certificates blocks the event loop for 50 ms and
+        # more.
         self._trust = self._trust or tls_context()
         return UpstreamPool(f"https://{host}", connect_timeout=self._connect_timeout, trust=self._trust)
 
@@ -72,7 +73,7 @@ class UpstreamPool:
         now = trio.current_time()
         while self._idle:
             connection = self._idle.pop()
-            # Readable while idle means closed by the upstream: the next request would be lost on it.
+            # An idle connection that was closed by the upstream would lose the next request.
             if not connection.has_expired(now):
                 return connection
             self.close(connection)
@@ -88,7 +89,7 @@ class UpstreamPool:
         except ssl.SSLError as error:
             raise ConnectFailed(f"TLS failed ({error.reason})") from None
         except OSError as error:
-            # trio says that all attempts have failed; why is in the cause.
+            # trio's own message is only that all attempts have failed; the reason is in the cause.
             raise ConnectFailed(str(error.__cause__ or error) or type(error).__name__) from None
         self.open += 1
         return connection
@@ -109,7 +110,7 @@ class UpstreamPool:
         """Keeps a connection whose request and response are complete; closes any other. Never awaits, so it
         works in a cancelled task too."""
         if connection.prepare_reuse():
-            # The deque is in this order: `close_expired` looks at its beginning only.
+            # The deque is sorted by this time: `close_expired` checks its beginning only.
             connection.idle_since = trio.current_time()
             self._idle.append(connection)
         else:
@@ -142,9 +143,9 @@ def tls_context() -> ssl.SSLContext:
         context = ssl.create_default_context()
     else:
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # TLS 1.2 only. A renegotiation asks to read for what is to be written; TLS 1.3 and HTTP/2 have none.
+    # For TLS 1.2: with renegotiation a write may have to read first. TLS 1.3 has none.
     context.options |= ssl.OP_NO_RENEGOTIATION
-    # A server may choose HTTP/2 where it is offered, and the connection speaks HTTP/1.1 only.
+    # Without this a server might choose HTTP/2, which is not supported here.
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -152,9 +153,9 @@ def tls_context() -> ssl.SSLContext:
 class Dialer:
     """Makes TCP connections to one host and port.
 
-    The host's name is looked up, and its addresses are tried, as trio does it (RFC 8305). For a while after
-    that the address that was reached is connected to at once: look-up, nursery and tasks cost as much as a
-    whole call.
+    The host's name is resolved, and its addresses are tried, by trio (RFC 8305, Happy Eyeballs). For
+    `REMEMBERED_SECONDS` after that the address that was reached is used directly: resolving, nursery and
+    tasks cost as much as a whole call.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -165,11 +166,11 @@ class Dialer:
     async def open(self) -> trio.SocketStream:
         """A new connection. Raises OSError."""
         if self._reached is not None and trio.current_time() < self._until:
-            # Only a connection is an answer: whatever else comes of it, all addresses are tried.
+            # After any failure all addresses are tried.
             with suppress(OSError), trio.move_on_after(ATTEMPT_SECONDS):
                 return await _connect(*self._reached)
             self._reached = None
-        # What others open meanwhile goes to the old address: one look-up is enough.
+        # Other tasks use the old address meanwhile: one lookup is enough.
         self._until = trio.current_time() + REMEMBERED_SECONDS
         stream = await trio.open_tcp_stream(self._host, self._port)
         with suppress(OSError):  # it was reset meanwhile, which its first use will find
@@ -181,7 +182,7 @@ async def _connect(family: socket.AddressFamily, address: tuple[object, ...]) ->
     connecting = socket.socket(family, socket.SOCK_STREAM)
     try:
         await _connect_socket(connecting, address)
-    # Also where the call is cancelled: nobody else knows the socket yet.
+    # Also if the task is cancelled: nothing else would close the socket.
     except BaseException:
         connecting.close()
         raise

@@ -1,9 +1,8 @@
-"""The bytes of one connection to the API, cleartext or TLS, read and written without what trio adds for any
-use.
+"""The byte stream of one connection to the API, cleartext or TLS, faster than trio's streams.
 
-trio's `send_all` takes a turn of the event loop, a twentieth of a call; for reading see `SocketReader`. TLS
-is that of the module `ssl` between two memory buffers: the locks of `trio.SSLStream`, its checkpoints, and
-its reads that are tried in vain, cost more than encryption.
+trio's `send_all` has a checkpoint, which costs a twentieth of a call; for reading see `SocketReader`. TLS is
+by the module `ssl` with memory BIOs: the locks and checkpoints of `trio.SSLStream`, and its reads without
+data, cost more than encryption.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ import trio
 from gatekeeper.server.sockets import SocketReader, detect_dead_peer
 
 TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
-# By its place, because Python has no name for it; the struct only grows at its end.
+# By its offset, because Python has no name for it; the struct only grows at its end.
 BYTES_ACKED = struct.Struct("120xQ")  # where Linux' `struct tcp_info` has `tcpi_bytes_acked`
 RECORD_BYTES = 16384  # of plaintext in one TLS record, at most
-FED_AT_ONCE = 32 * 1024  # bytes; the buffer that takes them keeps the size of the most that it ever held
+FED_AT_ONCE = 32 * 1024  # bytes; a memory BIO never shrinks
 MAX_PENDING = 16384  # bytes of TLS' own messages (key updates) that the upstream does not take
 
 
@@ -61,7 +60,7 @@ class SocketStream:
 
     def is_readable(self) -> bool:
         """Whether something has arrived, the end of the connection included."""
-        # By `poll`: `select` cannot look at descriptors from 1,024 on.
+        # By `poll`: `select` cannot take descriptors from 1,024 on.
         return bool(self._poller.poll(0))
 
     def acked_bytes(self) -> int | None:
@@ -76,18 +75,18 @@ class SocketStream:
             return None
 
     def detect_dead_peer(self) -> None:
-        """Has the system find out that the other side has gone without a word."""
+        """Lets the kernel detect a peer that is gone without closing the connection."""
         detect_dead_peer(self._socket)
 
     def close(self) -> None:
         """At once and without a TLS close_notify, so that it needs no await and works in a cancelled task."""
         self._socket.close()
-        self._descriptor = -1  # the system gives the old one to the next connection
+        self._descriptor = -1  # the kernel reuses the number for the next connection
 
 
 class TlsStream(SocketStream):
-    """A connection with TLS. As in HTTP, whose messages have their own ends, whether the upstream ends TLS
-    properly (close_notify) or only its connection makes no difference."""
+    """A connection with TLS. HTTP messages have their own framing, so a missing close_notify at the end makes
+    no difference."""
 
     def __init__(self, connected: trio.SocketStream, context: ssl.SSLContext, host: str) -> None:
         super().__init__(connected)
@@ -96,7 +95,7 @@ class TlsStream(SocketStream):
         self._unsent = b""  # of TLS' own messages, encrypted
         self._writing = False  # stays True once a write was cancelled half-way
         self._input_ended = False
-        self._failure: ssl.SSLError | None = None  # found behind what could be decrypted
+        self._failure: ssl.SSLError | None = None  # raised once the data before it was returned
 
     async def handshake(self) -> None:
         """Raises ssl.SSLError for an upstream that does not speak TLS or is not trusted, and OSError."""
@@ -117,7 +116,7 @@ class TlsStream(SocketStream):
         while not self._input_ended:
             if self._failure is not None:
                 raise self._failure
-            # What came with the end of the handshake is there already.
+            # Data may have been received with the end of the handshake.
             data = b"" if self._incoming.pending else await super().read()
             if not (data or self._incoming.pending):
                 self._input_ended = True
@@ -136,7 +135,7 @@ class TlsStream(SocketStream):
         """All that can be decrypted with these bytes; empty if no record with data is complete. Raises
         ssl.SSLError."""
         parts: list[bytes] = []
-        # Once also without new data: records may have come with the end of the handshake.
+        # At least once, also without new data: records may have been received with the handshake.
         for start in range(0, len(data) or 1, FED_AT_ONCE):
             self._incoming.write(data[start : start + FED_AT_ONCE])
             self._read_records(parts)
@@ -159,7 +158,7 @@ class TlsStream(SocketStream):
             self._failure = self._failure or error
 
     def _answer(self) -> None:
-        """Sends TLS' own messages without waiting, unless a write does: that takes them along."""
+        """Sends TLS' own messages without waiting, unless a write is waiting, which then sends them."""
         if not self._writing:
             self._unsent += self._outgoing.read()
             self._unsent = self._unsent[self.write_nowait(self._unsent) :]
@@ -167,13 +166,13 @@ class TlsStream(SocketStream):
             raise trio.BrokenResourceError("it has the keys changed again and again, and reads nothing")
 
     async def write(self, data: bytes) -> None:
-        # All of it at once: a memory buffer has no end.
+        # All of it at once: a memory BIO is unbounded.
         self._session.write(data)
         await self._flush()
 
     async def _flush(self) -> None:
         self._writing = True
-        # While one write waits the reading task may have left an answer of TLS.
+        # While a write waits the reading task may add messages of TLS.
         while encrypted := self._unsent + self._outgoing.read():
             self._unsent = b""
             await super().write(encrypted)

@@ -1,4 +1,4 @@
-"""The client's side of WebSockets to the API: the handshake's headers, its check, and the open WebSocket."""
+"""WebSockets to the API, as their client: the handshake's headers, its check, and the open WebSocket."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PROTOCOL = b"sec-websocket-protocol"
 
 
 class UpstreamHandshake:
-    """One handshake. `headers` go into the request, a GET, beside those of the client's handshake that stay
-    as they are: the version and the subprotocols. `check` is for a response of 101."""
+    """One handshake. `headers` are for the request, a GET, in addition to the version and the subprotocols of
+    the client's own handshake. `check` is for a 101."""
 
     def __init__(self, client_headers: Headers) -> None:
         self._key = base64.b64encode(os.urandom(16))
@@ -29,8 +29,8 @@ class UpstreamHandshake:
         ]
 
     def check(self, head: ResponseHead) -> str | None:
-        """The subprotocol that was chosen, if any. Raises ConnectionLost for a response of 101 that is not a
-        WebSocket server's (RFC 6455 §4.1)."""
+        """The chosen subprotocol, if any. Raises ConnectionLost for a 101 that is not a valid WebSocket
+        handshake (RFC 6455 §4.1)."""
         fields = head.fields
         options = b",".join(value for name, value in head.headers if name == b"connection")
         chosen = fields.get(PROTOCOL)
