@@ -10,8 +10,8 @@ How much of the journal is retained for which consumer:
 - For any other, called a sink, the latest `SINK_RETENTION_BYTES` bytes. Older segments are deleted although
   the sink has not consumed them; that is logged, and counted as `lost`.
 
-So apart from what the ledger itself has yet to consume, and the segments since the begin of a call that is
-still open, the journal takes at most `SINK_RETENTION_BYTES` of the disk.
+So the journal takes at most `SINK_RETENTION_BYTES` of the disk, plus what the ledger's own consumers have yet
+to consume, and the segments since the `begin` of the oldest open call.
 """
 
 from __future__ import annotations
@@ -99,11 +99,12 @@ class Subscription:
         self.consumer = consumer
         self.retries = RetryBackoff(self.name, event)
         self.lost = 0
-        """How many calls were deleted from the journal, since the start, before it had consumed them."""
+        """How many calls, since the start, were deleted from the journal before this consumer had consumed
+        them."""
         self._journal = journal
         self._retention_bytes = retention_bytes
         self._has_news = False
-        self._deferred = False  # whether it left its watermark unchanged
+        self._deferred = False  # whether the consumer left its watermark unchanged
         self._round_lock = trio.Lock()
         self._lagging_since: float | None = None  # on trio's clock
 
@@ -130,7 +131,8 @@ class Subscription:
         await self.retries.run(self._round, immediately=immediately)
 
     async def run_last_round(self) -> None:
-        """The round at shutdown. What a sink does not consume in time is offered again at the next start."""
+        """The last round, at shutdown. Calls that a sink does not consume in time are offered again at the
+        next start."""
         # A sink may hang forever; the ledger's own consumers finish, and the shutdown waits for them.
         with trio.move_on_after(math.inf if self._retention_bytes is None else SINK_CLOSE_TIMEOUT):
             await self.run_round(immediately=True)
@@ -146,7 +148,8 @@ class Subscription:
             self._has_news = self._has_news or not current
 
     async def feed(self) -> bool:
-        """Offers the consumer all that is written by now; returns whether it consumed that, or raises."""
+        """Offers the consumer all entries written so far; returns whether it has consumed them. Raises what
+        the consumer raises."""
         # Fixed at the start: under load the journal's end moves on, and a round would never finish.
         goal = self._journal.write_position
         while True:
@@ -172,7 +175,7 @@ class Subscription:
 
     @property
     def lag_seconds(self) -> float:
-        """Seconds since a call ended that it may lack; 0 where it lacks none."""
+        """Seconds since the end of the oldest call that it may lack; 0 if it lacks none."""
         since = self._lagging_since
         return 0.0 if since is None else trio.current_time() - since
 
@@ -188,11 +191,11 @@ class Subscription:
         mark = self._journal.clamp(self.consumer.watermark)
         if self._retention_bytes is None:
             return mark
-        # A watermark of another journal counts as the start: else all would seem to be consumed.
+        # A watermark of another journal counts as the start: otherwise everything would seem to be consumed.
         return max(mark, Position(oldest_segment_within(self._journal.folder, self._retention_bytes), 0))
 
     def count_lost(self, number: int) -> None:
-        """Counts the calls of a segment, which is about to be deleted, that it has not consumed."""
+        """Counts the calls of a segment that is about to be deleted and that it has not consumed."""
         mark = self._journal.clamp(self.consumer.watermark)
         if mark.segment > number:
             return

@@ -9,12 +9,12 @@ text is literal, so that any tag or alias can be matched exactly. A value withou
 is searched, ignoring case, in the columns of `FREE_TEXT`. A negated term matches if the plain one does not,
 hence also if the field is empty: `-tag:*` finds the calls without a tag.
 
-So for each group of `/spend` a term finds exactly its calls: `tag`, `model` and `user` with the value in
-quotes, `label` with the value of `key` (the alias, else the id; `key` finds either), `-tag:*` for null.
+For each group of `/spend` there is a term that matches exactly its calls: `tag`, `model` and `user` with the
+value in quotes, `label` for a group of `key` (its alias, else its id), `-tag:*` for null.
 
-A filter has at most `MAX_VALUES` values in all its terms, and `MAX_FILTER_LENGTH` characters. A number may be
-`none`: it is not known. Numbers of a call in flight are those so far, most of them unknown. A day, or a date
-or time without a zone, is in the zone of the `now` that is passed to `parse`.
+A filter has at most `MAX_VALUES` values in all its terms, and `MAX_FILTER_LENGTH` characters. The value of a
+number may be `none`: unknown. For a call in flight numbers are those so far, most of them unknown. A day, or
+a date or time without a zone, is in the zone of the `now` that is passed to `parse`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The journal: an append-only log of calls, of which keys' spend and the analytics file are projections.
 
-A call writes a `begin` before it waits or goes upstream, and an `end` when it is over; a refused call, and a
-charge that no request made, only an `end`. An `amend` completes the row of an ended call. Each is a `write`
-on the event loop. Slow work is in threads: `sync` (backlog, rotation, fdatasync), `read`, `discard`.
+A call writes a `begin` before it waits or goes upstream, and an `end` when it ends; a refused call, and a
+charge without a request, writes only an `end`. An `amend` completes the row of an ended call. Each is a
+`write` on the event loop. Slow work is in threads: `sync` (backlog, rotation, fdatasync), `read`, `discard`.
 
 Each call becomes exactly one row, whatever fails. Disk space for thousands of lines is preallocated. When
 that fails the journal is `full`: the rest is reserved for the ends of open calls, and refused calls wait in
@@ -61,7 +61,8 @@ class Journal:
         self._backlog = UnwrittenLines()
         self._deferred = UnwrittenLines()  # ends without a begin, which wait for space
         self.lost_refused_calls = 0
-        """How many refused calls have no row, because too many were deferred while the disk was full."""
+        """How many refused calls have no row, because too many had to wait in memory while the disk was
+        full."""
         self._open: dict[str, int] = {}  # call id to segment: the begin is in that one or a later one
         self._damaged: set[Position] = set()
         # The event loop waits on `_writing`, so it is held for one write at most. `_syncing` is held across
@@ -114,11 +115,11 @@ class Journal:
             self._append(line)
 
     def end(self, call: CallRecord) -> Position | None:
-        """Returns the position after it, None if it was not written yet. To be called once per call, which
-        must not be changed any more."""
+        """Returns the position after the line, None if it was not written yet. To be called once per call,
+        which must not be changed afterwards."""
         line = encode_end(call)
         with self._writing:
-            # The end of a call that has begun has its reserved space (`full`); no other one may take that.
+            # The end of a call with a `begin` has reserved space (`full`), which no other line may use.
             begun = self._open.pop(call.id, None) is not None
             if not begun and self.full:
                 self._defer(line)
@@ -139,7 +140,7 @@ class Journal:
 
     def _append(self, line: bytes, entry: JournalEntry | None = None) -> Position | None:
         """Returns the position after an entry that was written."""
-        # Behind those that wait: consumers get lines in their order, an amendment after its call.
+        # After the waiting lines: consumers get lines in order, an amendment after its call.
         if not self._backlog:
             try:
                 self._segment.append(line)
@@ -153,7 +154,7 @@ class Journal:
     def sync(self) -> None:
         """Makes everything written before durable; on failure sets `error`."""
         with self._syncing:
-            # Every step, even if another failed: what is written is made durable although the disk is full.
+            # Every step, even if another one failed: written lines are made durable even if the disk is full.
             steps = (self._preallocate, self._flush, self._rotate_if_full, self._fdatasync)
             done = [self._try(step) for step in steps]
             if all(done):
@@ -171,7 +172,9 @@ class Journal:
         try:
             self._segment.preallocate(PREALLOCATE_BYTES)
         except OSError:
-            self._allocation_failed = True  # not before: it may take its time, and new calls read it
+            self._allocation_failed = (
+                True  # set afterwards: preallocating may take long, and new calls read this flag
+            )
             raise
         self._allocation_failed = False
 
@@ -222,8 +225,8 @@ class Journal:
                 self.error = None
 
     def read(self, position: Position, limit: int) -> tuple[Entries, Position]:
-        """At most `limit` ends and amendments after `position`, or some megabytes of them, each with the
-        position after it; and the position to continue from. They must not be changed.
+        """At most `limit` ends and amendments after `position`, or `READ_BATCH_BYTES` of them, each with the
+        position after it; and the position to continue from. The objects must not be changed.
 
         Syncs first, so all calls that ended before are found. A position beyond the end belongs to a journal
         that was removed: reading starts at the beginning of this one. Raises OSError, NewerJournalError.

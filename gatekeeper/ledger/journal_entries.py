@@ -1,5 +1,5 @@
-"""The entries of the journal as its consumers get them, in batches: those that were written last as objects,
-which need not be read and decoded; older ones, and after a start, from the files. `consumers` runs them.
+"""The entries of the journal, in batches for its consumers: the latest ones from memory, without reading and
+decoding; older ones, and after a start, from the files. `consumers` runs the consumers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ READ_BATCH_BYTES = 4 << 20  # bytes of memory for the calls of one batch, plus a
 
 class Batch(NamedTuple):
     """The finished calls and the amendments between two positions of the journal, each with the position
-    after it. An amendment comes after its call, maybe in an earlier batch. Others have the same objects: they
-    must not be changed."""
+    after it. An amendment comes after its call, maybe in an earlier batch. The objects are shared, and must
+    not be changed."""
 
     start: Position
     entries: list[tuple[Position, JournalEntry]]
@@ -58,10 +58,10 @@ class Consumer(Protocol):
 
 
 class RecentEntries:
-    """The calls and amendments of the journal from `start` on, as the objects that were written.
+    """A cache of the calls and amendments of the journal from `start` on, the objects themselves.
 
-    At most as many as have `max_bytes` of lines: the oldest are dropped. The events of live calls hold the
-    same objects, so they take little memory of their own. Not to be used by two threads at the same time.
+    It holds at most as many as have `max_bytes` of lines; the oldest are dropped. Call events reference the
+    same objects, so it takes little memory of its own. Not to be used by two threads at the same time.
     """
 
     def __init__(self, start: Position, max_bytes: int) -> None:
@@ -79,13 +79,13 @@ class RecentEntries:
         return after
 
     def restart(self, start: Position) -> None:
-        """Drops all, because something was written before `start` that was not added."""
+        """Drops all entries, because one before `start` was written without being added."""
         self._entries.clear()
         self._size, self.start = 0, start
 
     def drop_until(self, position: Position) -> list[object]:
-        """Drops those that nobody will read any more, and returns them: to free thousands takes a while, for
-        which the event loop should not have to wait."""
+        """Drops the entries up to `position`, which every consumer has read, and returns them: freeing
+        thousands takes some time, and must not delay the event loop."""
         return [self._drop_first() for _ in range(bisect_right(self._entries, position, key=_position))]
 
     def _drop_first(self) -> object:

@@ -1,4 +1,4 @@
-"""A line of the journal.
+"""The format of a line of the journal.
 
 It is the CRC-32 of the JSON that follows, as 8 lower-case hex digits, a space, the JSON, a newline. The first
 line of a segment is the header `{"v":1,"segment":42}`, the others are `{"begin":{call…}}`, `{"end":{call…}}`
@@ -57,8 +57,8 @@ def encode_amend(amendment: Amendment) -> bytes:
 
 
 def _encode(content: CallRecord | Amendment, call: CallRecord) -> bytes:
-    """What a line cannot have as it is is replaced in the call too: consumers that get the call itself, and
-    those that read the line, make the same row of it."""
+    """Encodes a call or an amendment. Text that a line cannot contain is replaced in the object too, so that
+    consumers that get the object make the same row as those that read the line."""
     try:
         body = ENCODER.encode(content)
     except UnicodeEncodeError:  # because of a lone surrogate in an alias or a path

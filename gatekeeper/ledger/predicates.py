@@ -1,9 +1,9 @@
 """Filter conditions, each evaluated in Python and rendered as DuckDB SQL.
 
 A condition is evaluated on a `CallRecord` in memory (`matches`) and rendered for the table `calls` (`sql`),
-and the two must always agree: the event stream must show the calls that a search finds. Hence no floats for
-money, one rule for case, and no built-in function of Python or DuckDB whose patterns differ from the other's.
-A NULL column matches no condition; in SQL the result may be NULL instead of false.
+and both must always agree: the event stream must show the same calls as a search. Hence no floats for money,
+one rule for case, and no pattern functions that differ between Python and DuckDB. A NULL column matches no
+condition; in SQL the result may be NULL instead of false.
 """
 
 from __future__ import annotations

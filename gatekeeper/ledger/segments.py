@@ -2,8 +2,8 @@
 
 A line is as in `journal_record`. The first one of a segment is its header.
 
-Bytes after the last newline of a segment are a torn write of a crash or a full disk. They are neither a line
-nor damage, because the line was never acknowledged as written.
+Bytes after the last newline of a segment are a torn write, caused by a crash or a full disk. They do not
+count as a damaged line, because the line was never acknowledged as written.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ SUFFIX = ".ndjson"
 
 # FALLOC_FL_KEEP_SIZE of <linux/falloc.h>.
 _KEEP_SIZE = 1
-# What file systems without it answer, and kernels without the call.
+# The errors of file systems and kernels that do not support it.
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 class NewerJournalError(Exception):
-    """A segment has a format that this version does not know; continuing would lose calls."""
+    """A segment was written in a newer format; continuing would lose calls."""
 
     def __init__(self, path: Path, version: int) -> None:
         super().__init__(
@@ -95,7 +95,7 @@ class Segment:
         try:
             # One write per line: unless it is short, a kill at any moment leaves the whole line or nothing.
             written = os.write(self.fd, line)
-            while written < len(line):  # the next write raises the reason why this one was short
+            while written < len(line):  # the next write raises the error that made this one short
                 written += os.write(self.fd, line[written:])
         except OSError:
             self._truncate_partial_write()
@@ -125,13 +125,13 @@ class Segment:
 
 
 def earlier_segments(folder: Path) -> list[int]:
-    """The numbers of the segments of processes that have ended. Frees the disk space that killed ones had
-    allocated for more lines."""
+    """The numbers of the segments of earlier processes. Frees the disk space that killed ones had
+    preallocated."""
     numbers = segment_numbers(folder)
     for number in numbers:
         path = segment_path(folder, number)
         with suppress(OSError):
-            # To the size that it has: what is freed lies behind that (FALLOC_FL_KEEP_SIZE).
+            # To its own size: this frees the space preallocated after it (FALLOC_FL_KEEP_SIZE).
             os.truncate(path, path.stat().st_size)
     return numbers
 
@@ -161,7 +161,7 @@ def records(
 def records_between(
     folder: Path, start: Position, stop: Position
 ) -> Iterator[tuple[Position, JournalRecord | None]]:
-    """Like `records`, over all segments from one position to another."""
+    """Like `records`, of all segments from one position to another."""
     for number in segment_numbers(folder):
         if start.segment <= number <= stop.segment:
             first = start.offset if number == start.segment else 0
@@ -242,7 +242,7 @@ def allocate(fd: int, start: int, length: int) -> bool:
 
 
 class UnwrittenLines:
-    """They wait in memory, in their order. `size` is their number of bytes."""
+    """A queue in memory of lines that could not be written. `size` is in bytes."""
 
     def __init__(self) -> None:
         self._lines: deque[bytes] = deque()
@@ -256,6 +256,6 @@ class UnwrittenLines:
         self.size += len(line)
 
     def append_first(self, segment: Segment) -> None:
-        """Moves the first one to the segment. Raises OSError; then it goes on waiting."""
+        """Moves the first line to the segment. Raises OSError; then the line stays."""
         segment.append(self._lines[0])
         self.size -= len(self._lines.popleft())

@@ -1,13 +1,12 @@
-"""Finished calls of the analytics file: pages in the order asked for, and the chain of a long decode, the
-calls that `continues` links, from the first request on.
+"""Queries of finished calls: pages in the requested order, and the chain of a long decode, the calls linked
+by `continues`.
 
-The next page continues after the last row of the one before: its cursor has that row's value and id, not a
-number of rows, so calls that end meanwhile shift nothing.
+Keyset pagination: a cursor has the last row's value and id, not a number of rows, so calls that end meanwhile
+do not shift the pages.
 
-A chain goes from a call back to the first one, and from there on to all that went on with one of them: mostly
-one each, but a request that was repeated has the same token as the one before it. Step by step: each step is
-a look-up by id, or a scan of one column that is almost empty; a recursive query would read the ids of all
-calls at each.
+A chain is followed from a call back to the first one, and from there to all calls that continue one of its
+calls: mostly one each, but a repeated request continues the same call. Each step is a query of its own, a
+lookup by id or a scan of a nearly empty column; a recursive query would read all ids at each step.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ _PAGE_SQL = """
 """
 
 MAX_HOPS = 1000
-"""How many calls of a chain are shown, the first ones."""
+"""How many calls of a chain are returned: the first ones."""
 CHAIN_FIELDS = (
     "id", "started_at", "outcome", "finish_reason", "prompt_tokens", "cached_tokens", "output_tokens",
     "thoughts_tokens", "total_tokens", "cost_usd", "usage_note",
@@ -73,10 +72,10 @@ _CALLS_AFTER = """
 
 
 class Order(NamedTuple):
-    """By which column, of `COLUMNS`. Rows without a value come last, equal ones newest first."""
+    """The order of a page, by one of `COLUMNS`. Rows without a value come last, equal ones newest first."""
 
     sort: str
-    """As it was asked for."""
+    """As it was requested."""
     column: str
     descending: bool
 
@@ -86,7 +85,7 @@ class Order(NamedTuple):
         return f"id {direction}" if self.column == "id" else f"{self.column} {direction} NULLS LAST, id DESC"
 
     def next_cursor(self, last: Document) -> str:
-        """The cursor of the page after the one that ends with this row."""
+        """The cursor of the next page, after one that ends with this row."""
         if self.column == "id":
             return last["id"]
         value = last[self.column]
@@ -117,7 +116,7 @@ class Order(NamedTuple):
             sort, text, call_id = msgspec.json.decode(decoded, type=tuple[str, str | None, str])
         except (binascii.Error, ValueError):
             raise CursorError(f'"{cursor}" is not the cursor of a page') from None
-        # By DuckDB, which knows what is a value of its column. A cursor may have been made up by anybody.
+        # Checked by DuckDB, which knows the column's type: the cursor is untrusted.
         rows = con.execute(f"SELECT TRY_CAST(? AS {COLUMNS[self.column]})", [text]).fetchall()
         if sort != self.sort or (rows[0][0] is None) != (text is None):
             raise CursorError(f'"{cursor}" is not the cursor of a page sorted by {self.sort}')
@@ -128,7 +127,7 @@ NEWEST_FIRST = Order("-started", "id", descending=True)
 
 
 def parse_order(sort: str) -> Order:
-    """The order of a name of `SORTS`, with `-` before it from high to low. Raises SortError."""
+    """The order by a name of `SORTS`, descending with `-` before it. Raises SortError."""
     name = sort.removeprefix("-")
     if name not in SORTS:
         raise SortError(sort, list(SORTS))

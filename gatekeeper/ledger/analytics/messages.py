@@ -41,7 +41,7 @@ class FileReplaced(AnalyticsError):
 
 
 class RowsRejected(FileUnusable):
-    """DuckDB rejected rows, not because of the disk: a row may be the cause."""
+    """DuckDB rejected the rows, and the disk is not the cause: a row may be."""
 
 
 class QueryTimeout(AnalyticsError):
@@ -173,7 +173,7 @@ COLUMN_DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items(
 ADDED_COLUMNS = (
     "resource", "error_message", "block_reason", "usage_note", "continues", "billed_units"
 )  # fmt: skip
-"""Columns that files made before them lack; a column is never dropped or re-typed."""
+"""Columns that were added later, so that older files lack them; a column is never dropped or re-typed."""
 SEARCHES_NOT_KEPT = f"{GIVEN_UP} it may have searched, which rows of its time do not say"
 GIVE_UP_SEARCHES = f"""
     UPDATE file.calls SET usage_note = concat_ws('; ', usage_note, '{SEARCHES_NOT_KEPT}')

@@ -6,7 +6,7 @@ the commit are read from the journal again, and calls offered again are skipped.
 pending rows, and those of the file unless another program has it locked.
 
 A DuckDB instance exists only while it is needed, because it costs memory; `release` closes it and unlocks the
-file. Pending rows are kept outside of it, so nothing is lost with a failed instance.
+file. Pending rows are kept outside of it, so a failed instance loses nothing.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Projection:
         self._last_watermark = mark
 
     def adopt_replaced_file(self) -> int:
-        """Accepts a replaced file; returns its number of calls. Those after its watermark are to be added.
-        Raises FileUnusable."""
+        """Accepts a replaced file; returns its number of calls. The calls after its watermark are to be added
+        again. Raises FileUnusable."""
         self._last_watermark = mark = self.watermark() or START
         self._get_database().clear_pending()
         self._pending.reset_to(mark)

@@ -1,11 +1,11 @@
-"""Prices rows of the analytics file anew, in one transaction: the rows, and the table `adjustments`, which
-has their figures before and after.
+"""Reprices rows of the analytics file in one transaction: updates the rows, and records the figures before
+and after in the table `adjustments`.
 
 Calls with the same priced columns on the same day are priced once. Rows that keep their cost are not touched,
 so a second run changes nothing, and a row has the version of the catalogue that gave it its cost.
 
-Left alone is what has no price by its usage: refused and failed calls, free ones, those whose cost was
-estimated, and those that reported neither usage nor units (or whose usage was too large to be kept).
+Rows whose cost does not follow from their usage are skipped: refused, failed and free calls, those whose cost
+was estimated, and those that reported neither usage nor units (or whose usage was too large to be stored).
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ _LARGEST = f"""
 
 
 class Run(NamedTuple):
-    """One run: its id and time, the calls that it looks at by when they started, and the prices. Times are
-    microseconds since 1970."""
+    """One run: its id and time, the period in which its calls started, and the prices. Times are microseconds
+    since 1970."""
 
     id: UUID
     at: int
@@ -135,8 +135,7 @@ def reprice(
             return report
         con.execute(_INSERT_ADJUSTMENTS, [run.id, run.at, run.catalogue.version])
         con.execute(_UPDATE_CALLS, [run.catalogue.version])
-        # The mark first: without one nobody would look for a run that has committed, and keys were never
-        # charged it.
+        # The mark first: keys are charged only for runs with a mark, so a committed run must have one.
         before_commit()
         con.execute("COMMIT")
         return report

@@ -1,4 +1,4 @@
-"""Prices many distinct calls, in several processes if they are very many.
+"""Prices many distinct calls, in parallel processes if there are very many.
 
 Imports no DuckDB, for a process that only prices.
 """
@@ -22,7 +22,8 @@ MAX_PICO = 10**18  # DECIMAL(18,12) has no place for more
 
 
 class DistinctCall(NamedTuple):
-    """What decides the cost of `calls` rows. `day` is in UTC, `usage` and `billed_units` are JSON."""
+    """The columns that determine the cost of `calls` equal rows. `day` is in UTC, `usage` and `billed_units`
+    are JSON."""
 
     number: int
     calls: int

@@ -1,8 +1,8 @@
-"""Runs of `prices reprice` whose differences keys may not have been charged yet.
+"""Runs of `prices reprice` whose cost differences may not have been charged to the keys yet.
 
-A run leaves a mark in the data folder: an empty file, made while the analytics file is locked and before the
-run's transaction commits. Whoever has charged the keys removes it. A mark without rows is that of a run that
-did not commit.
+A run creates a mark in the data folder: an empty file, while the analytics file is locked and before the
+run's transaction commits. The mark is removed once the keys were charged. A mark without rows is of a run
+that did not commit.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ _CHARGES = """
 
 
 class Charge(NamedTuple):
-    """By how much calls of a key cost more, of which `estimated_pico` is estimates. `ended_at` is when the
-    first of them ended; no budget window began between that and the end of the last one."""
+    """How much more a key is charged for its repriced calls, of which `estimated_pico` are estimates.
+    `ended_at` is when the first of them ended; no budget window began between that and the end of the last
+    one."""
 
     key_id: str
     user: str | None
@@ -45,7 +46,7 @@ class Charge(NamedTuple):
 def mark_run(folder: Path, run_id: str) -> None:
     """Durable when it returns. Raises OSError."""
     (folder / f"{MARK}{run_id}").touch(mode=0o600)
-    # The entry of the folder is all that there is of it.
+    # The file is empty, so only the folder's entry has to be synced.
     fsync(folder)
 
 
@@ -62,7 +63,8 @@ def charges(
 ) -> dict[str, list[Charge]] | None:
     """What the marked runs charge, by run; None while the file is not attached. Of the calls of one charge
     either all or none count in a window that began at one of these times."""
-    # Not before the file is attached: a program that has it may be about to mark its run, and to commit.
+    # Only once the file is attached: another program that has it locked may be about to create its mark and
+    # commit.
     if not con.execute("FROM duckdb_databases() WHERE database_name = 'file'").fetchall():
         return None
     return {run_id: _charges_of(con, run_id, window_starts) for run_id in marked_runs(folder)}

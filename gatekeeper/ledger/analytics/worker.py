@@ -1,8 +1,8 @@
 """Runs queries and flushes on the analytics file, one at a time in a worker thread, on current rows.
 
-The file is a projection of the journal. It is open while there are calls or queries and closed after a few
-seconds without activity, so that other programs can open it; while another program has it locked, rows wait
-in memory and queries see only those.
+The file is a projection of the journal. It is open while there are calls or queries, and closed after
+`IDLE_CLOSE_SECONDS`, so that other programs can open it; while another program has it locked, rows wait in
+memory and queries see only those.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ class Analytics:
 
     @asynccontextmanager
     async def shared(self) -> AsyncGenerator[SharedSnapshot]:
-        """All calls, for one other process to read. Calls that end meanwhile wait in memory; queries here
-        include them. Raises trio.TooSlowError if another process reads for long."""
+        """All calls, for one other process to read. Calls that end meanwhile wait in memory, and queries of
+        this process include them. Raises trio.TooSlowError if another process reads for too long."""
         # Only for the wait: the query itself has its own limit.
         with trio.fail_after(SHARE_TIMEOUT):
             await self._share_lock.acquire()
