@@ -1,9 +1,9 @@
-"""Who makes a request of the admin API, of which gateway, and whether they may.
+"""Authentication and authorization of requests to the admin API.
 
 With a master key, a request must have it or a virtual key as its bearer token; wrong ones are counted and
-delayed by address (`keys.secrets`). A virtual key with a role may do what the role may (`permissions`), one
-without sees its own data. Without a master key, in open mode, no key is needed; `_check_browser` rejects
-cross-site requests.
+delayed by address (`keys.secrets`). A virtual key with a role may do what the role permits (`permissions`),
+one without may only read its own data. Without a master key, in open mode, no key is needed; `_check_browser`
+rejects cross-site requests.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def current_gateway() -> Gateway:
 
 
 class Caller(NamedTuple):
-    """Who makes a request. `role` is None for a virtual key that sees its own data only; `key` is None for
-    the master key and in open mode."""
+    """The authenticated caller. `role` is None for a virtual key that may only read its own data; `key` is
+    None for the master key and in open mode."""
 
     actor: Actor
     role: Role | None
@@ -44,7 +44,7 @@ class Caller(NamedTuple):
 
     @property
     def own_id(self) -> str | None:
-        """The only key whose data this caller sees; None: all keys."""
+        """The id of the only key whose data this caller may read; None: all keys."""
         return self.key.record.token_id if self.key and self.role is None else None
 
     @property
@@ -53,13 +53,13 @@ class Caller(NamedTuple):
 
 
 def current_caller() -> Caller:
-    """Who makes the current request, of a route that is not open to all."""
+    """The caller of the current request, whose route must require authentication."""
     return cast("Caller", g.caller)
 
 
 def revalidation() -> Callable[[], bool]:
-    """Whether the current caller still may do what it does, for a response that goes on for long: its key may
-    have been deleted, blocked, rotated, expired, or given another role."""
+    """A function that returns whether the current caller is still authorized, for a long response: its key
+    may have been deleted, blocked, rotated, expired, or given another role."""
     caller, gateway = current_caller(), current_gateway()
     key = caller.key
 
@@ -67,7 +67,8 @@ def revalidation() -> Callable[[], bool]:
         if key is None:
             return True
         record = key.record
-        # Looked up by its secret, as each request is: a rotation ends the stream once the grace is over.
+        # Looked up by its secret, like each request: a rotation ends the stream when the grace period is
+        # over.
         is_same = gateway.registry.by_hash(caller.secret_hash) is key and record.role == caller.role
         has_expired = record.expires_at is not None and record.expires_at <= gateway.now_micros()
         return is_same and not record.blocked and not has_expired
@@ -76,13 +77,13 @@ def revalidation() -> Callable[[], bool]:
 
 
 async def check_access() -> None:
-    """Raises Problem (401, 403) for a request without access."""
+    """Raises Problem (401, 403) if the request is not authorized."""
     needed = permission_of(request.method, request.url_rule.rule if request.url_rule else None)
     if needed is Open.TO_ALL:
         return
     caller = g.caller = await _identify()
     role = caller.role
-    # What a key without a role sees of itself, one with any role sees of all.
+    # A key with any role may read of all keys what one without a role may read of itself.
     if not (needed is Open.TO_OWN_KEY if role is None or isinstance(needed, Open) else role.includes(needed)):
         raise _forbidden(role, needed)
 
@@ -96,17 +97,17 @@ async def _identify() -> Caller:
     secret = _bearer_token()
     if matches_master(secret, gateway.settings.master_key):
         return Caller(Actor("master", role=Role.ADMIN, address=address), Role.ADMIN)
-    # An existing virtual key is not a guess: it is not counted as a failure.
+    # An existing virtual key is not a guess, so it does not count as a failure.
     digest = hash_secret(secret)
     if state := gateway.registry.by_hash(digest):
         record = state.record
         _check_usable(record, gateway.now_micros())
-        # Its group's and the gateway's networks hold as well, as on /gemini.
+        # The `allowed_ips` of its group and of the gateway apply, too, as on /gemini.
         _check_address(gateway.registry.accounts.of(state, None), address)
         return Caller(
             Actor(record.token_id, record.key_alias, record.role, address), record.role, state, digest
         )
-    # Before the response, so that only the address that guesses has to wait.
+    # Delays the response, so that only the address that guesses has to wait.
     await gateway.proxy.context.auth_failures.throttle(address)
     raise _unauthorised(
         "This is neither the master key (GATEKEEPER_MASTER_KEY at the start of serve) nor a virtual key of "
@@ -134,7 +135,7 @@ def _check_usable(record: KeyRecord, now: int) -> None:
 
 
 def _check_address(accounts: Iterable[Account], address: str) -> None:
-    """Raises Problem for a key that may not be used from there, or whose group may not."""
+    """Raises Problem if one of the accounts does not allow this address."""
     for account in accounts:
         if refusal := address_refusal(account, address):
             raise Problem(HTTPStatus.FORBIDDEN, refusal.message)
@@ -160,8 +161,8 @@ def _unauthorised(detail: str) -> Problem:
 
 def _check_browser() -> None:
     headers = request.headers
-    # Without a key, a page of another site could send requests from its visitor's browser (DNS rebinding,
-    # too).
+    # Without a key, a page of another site could send requests from its visitor's browser (CSRF, DNS
+    # rebinding).
     if why := cross_site_reason(
         headers.get("Host", ""), headers.get("Origin"), headers.get("Sec-Fetch-Site")
     ):

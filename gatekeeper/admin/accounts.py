@@ -1,5 +1,5 @@
-"""`/group/…` and `/user/…`: limits and budgets of groups and end users, which are known by a name. Both have
-the same routes (`routes_of`)."""
+"""`/group/…` and `/user/…`: limits and budgets of groups and end users, which are identified by name. Both
+have the same routes (`routes_of`)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from gatekeeper.openapi.schema import (
 
 
 class Kind(NamedTuple):
-    """`group` or `user`, the field that names one, and the fields that it has."""
+    """`group` or `user`, the field with its name, and its other fields."""
 
     name: str
     field: str
@@ -53,7 +53,7 @@ USER = Kind("user", "user_id", USER_TABLE)
 
 
 class Operations(NamedTuple):
-    """One of each route."""
+    """The OpenAPI operation of each route."""
 
     generate: Operation
     update: Operation

@@ -1,4 +1,5 @@
-"""The admin API as an ASGI application, by Quart. `gatekeeper.app` loads it when it is first asked for."""
+"""The admin API as an ASGI application, based on Quart. `gatekeeper.app` imports it at the first request to
+it."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ BLUEPRINTS = (
 
 
 class AdminRequest(TrioRequest):
-    """A request of the admin API, whose body is bounded by its path."""
+    """A request to the admin API; the limit of its body depends on the path."""
 
     body_class = InlineBody
 
@@ -79,15 +80,15 @@ class AdminApi(QuartTrio):
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(NAME, static_folder=None, template_folder=None)
         self.extensions[NAME] = gateway
-        # Quart's default is 16 MiB; no request of the admin API is near it.
+        # Quart's default of 16 MiB is far more than a request to the admin API needs.
         self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         self.url_map.merge_slashes = False  # scripts do not expect a redirect
         self.register_error_handler(Exception, problem_response)
         for blueprint in BLUEPRINTS:
             self.register_blueprint(blueprint)
 
-    # Instead of `before_request` and `after_request`: looking for them at the application and at each
-    # blueprint takes as long as what they do.
+    # Instead of `before_request` and `after_request`, whose look-up in the application and each blueprint
+    # takes as long as the functions themselves.
 
     async def preprocess_request(self, request_context: RequestContext | None = None) -> None:  # noqa: ARG002
         await check_access()
@@ -98,10 +99,10 @@ class AdminApi(QuartTrio):
         response: ResponseTypes,
         request_context: RequestContext | None = None,  # noqa: ARG002
     ) -> ResponseTypes:
-        """Responses contain the spend of keys, and sometimes a secret: they must not be cached."""
+        """Forbids caching, because responses contain the spend of keys and sometimes a secret."""
         response.headers["Cache-Control"] = "no-store"
         return response
 
     async def run_inline(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A short request, in the task of its connection."""
+        """Handles a short request in the task of its connection."""
         await InlineQuartConnection(self, scope).run(receive, send)

@@ -85,7 +85,7 @@ async def audit_log() -> Response:
         until=_micros(query.until),
         before=_before(query.cursor),
     )
-    # One more than a page has, which shows whether there is a next page.
+    # One more than the page size, to know whether there is a next page.
     entries = await current_gateway().audit.find(wanted, limit + 1)
     changes = [audit_document(entry) for entry in entries[:limit]]
     more = len(entries) > limit
@@ -93,14 +93,14 @@ async def audit_log() -> Response:
 
 
 async def record_change(action: str, target: str, detail: dict[str, object]) -> None:
-    """Logs a change by the current caller of what is not in the key store. Raises StoreFailed."""
+    """Logs a change by the current caller that is not made in the key store. Raises StoreFailed."""
     gateway = current_gateway()
     change = Change.of(action, gateway.now_micros(), current_caller().actor, detail, target=target)
     await gateway.audit.append(change)
 
 
 def _names(keys: str | None) -> tuple[str, ...]:
-    """Raises Problem for an empty one, which each change has that is of no key."""
+    """Raises Problem for an empty name, which would match all changes that are not of a key."""
     try:
         return names(keys) if keys else ()
     except ValueError as allowed:

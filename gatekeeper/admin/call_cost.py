@@ -1,4 +1,4 @@
-"""The breakdown of a call's cost: calculated from its row by the catalogue in force."""
+"""The breakdown of a call's cost, calculated from its row by the current catalogue."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ REPRICE = "gatekeeper prices reprice"
 
 
 def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
-    """Lines and notes of a finished call; the reason, if it costs nothing or its cost is unknown.
-    If the row has another cost than the catalogue in force gives, a note says so."""
+    """The lines and notes of a finished call's cost, including the reason if it is 0 or unknown, and a note
+    if the recorded cost differs from that by the current catalogue."""
     recorded = None if call["cost_usd"] is None else pico(Decimal(call["cost_usd"]))
     model = call["model_version"] or call["model"] or ""
-    # Without a version the row was not priced: it is known to be free, whatever a model costs.
+    # A row without a price version was not priced: the call was known to be free, whatever the model costs.
     if recorded == 0 and call["price_version"] is None:
         why = free_reason(call["outcome"], call["status"], call["action"])
         why = why or (NEVER_RAN if call["outcome"] == "client_disconnected" else FREE_ROUTE)

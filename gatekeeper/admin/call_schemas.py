@@ -1,4 +1,4 @@
-"""The documents of calls as schemas: the columns of the ledger, and what `/calls` and `/sql` answer."""
+"""The schemas of calls: the columns of the ledger, and the responses of `/calls` and `/sql`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gatekeeper.openapi.schema import (
 
 
 class Column(NamedTuple):
-    """What a column of the ledger means, with an example."""
+    """The meaning of a column of the ledger, with an example."""
 
     meaning: str
     example: object = None
@@ -90,7 +90,7 @@ _KINDS: dict[str, Schema] = {
     "DECIMAL(18,12)": {"type": "string", "pattern": r"^[0-9]+\.[0-9]+$"},
     "JSON": {"type": ["object", "array"]},
 }
-"""By the type of the column."""
+"""By SQL type of the column."""
 
 
 def _column(name: str, kind: str) -> Schema:

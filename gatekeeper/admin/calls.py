@@ -1,5 +1,5 @@
-"""Calls: `/calls`, `/calls/{id}`, the event stream `/calls/stream`; and their file: `/sql` queries it,
-`/sql/lend` and `/sql/return` let another program open it."""
+"""Calls: `/calls`, `/calls/{id}` and the event stream `/calls/stream`; and the analytics file: `/sql` queries
+it, `/sql/lend` and `/sql/return` let another process open it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMMENT = b":\n\n"
 COMMENT_INTERVAL = 15.0  # seconds
 MAX_LOAN_SECONDS = 3600  # seconds
 MAX_BATCH_EVENTS = 256  # events sent in one go
-CALLS_IN_ONE_GO = 256  # calls in flight looked at before others have their turn
+CALLS_IN_ONE_GO = 256  # calls in flight between two checkpoints
 
 
 @blueprint.get("/calls")
@@ -54,7 +54,7 @@ async def list_calls() -> Response:
             raise invalid("sort", "`sort`: calls in flight are newest first", "leave it out with `running`")
         result = AnalyticsResult(await running_calls(query.filter(), limit + 1, query.cursor), None)
     else:
-        # One more than a page has, which shows whether there is a next page.
+        # One more than the page size, to know whether there is a next page.
         result = await current_gateway().ledger.analytics.calls(
             query.filter(), limit + 1, query.cursor, order
         )
@@ -63,13 +63,13 @@ async def list_calls() -> Response:
 
 
 async def running_calls(wanted: Filter, limit: int, cursor: str | None) -> list[Document]:
-    """At most `limit` calls in flight as far as they have come, newest first, started before the call
+    """At most `limit` calls in flight with their current state, newest first, started before the call
     `cursor`."""
     gateway = current_gateway()
     before = None if cursor is None else parse_id(cursor)
     running, snapshots = gateway.ledger.events.in_flight, gateway.proxy.snapshots()
     found: list[Document] = []
-    # Ids grow with the time of the start (UUID version 7). A copy, as calls come and go during a checkpoint.
+    # Ids increase with the start time (UUIDv7). A copy, because calls start and end during a checkpoint.
     for number, call_id in enumerate(sorted(running, reverse=True)):
         if number % CALLS_IN_ONE_GO == 0:
             await trio.lowlevel.checkpoint()
@@ -98,7 +98,7 @@ async def get_call(call_id: str) -> Response:
         )
     result = await current_gateway().ledger.analytics.call(call_id)
     if result.value is None or not is_visible(result.value["key_id"]):
-        # The call may be in the file while that cannot be read.
+        # The call may be in the file, which cannot be read at the moment.
         held = f", or it is in the analytics file: {result.missing_reason}" if result.missing_reason else ""
         raise Problem(404, f"There is no call {call_id!r}{held}; an id is what x-gatekeeper-call-id said")
     cost = cost_breakdown(result.value, current_gateway().catalogue)
@@ -107,7 +107,8 @@ async def get_call(call_id: str) -> Response:
 
 
 def is_visible(key_id: str | None) -> bool:
-    """Whether the caller sees the calls of this key: another's call is not told from one that never was."""
+    """Whether the caller may read the calls of this key. Otherwise the response is the same as for a call
+    that does not exist."""
     return current_caller().own_id in (None, key_id)
 
 
@@ -123,7 +124,7 @@ async def stream_calls() -> Response:
     body = b"" if request.method == "HEAD" else event_bytes(subscription, own, revalidation())
     response = Response(body, content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # so that a proxy does not buffer events
-    # Otherwise Quart ends a response after a minute.
+    # Quart would otherwise end the response after a minute.
     response.timeout = None
     return response
 
@@ -133,7 +134,7 @@ async def event_bytes(
     own: OwnEvents | None = None,
     is_allowed: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[bytes]:
-    """The stream's bytes, while its client `is_allowed` to see it. It begins with a comment, so that the
+    """The bytes of the stream, as long as `is_allowed` returns True. It begins with a comment, so that the
     client knows that it is connected."""
     yield COMMENT
     due = trio.current_time() + COMMENT_INTERVAL
@@ -142,15 +143,14 @@ async def event_bytes(
         # A cancelled wait loses no event: see `EventSubscription`.
         with trio.move_on_at(due):
             batch = await subscription.batch(MAX_BATCH_EVENTS)
-        # After the wait, before anything is sent: what was changed meanwhile holds for what is to be seen
-        # now.
+        # Checked after the wait and before anything is sent, so that changes in the meantime apply.
         if not is_allowed():
             return
         if batch is None:
             due = trio.current_time() + COMMENT_INTERVAL
             yield COMMENT
         elif batch:
-            # One send for all, because each send is a write to the socket.
+            # One send for all events, because each send is a write to the socket.
             yield b"".join(map(encode_sse, own.of(batch) if own else batch))
         else:
             return
@@ -161,7 +161,7 @@ def last_event_id() -> int | None:
     text = request.headers.get("Last-Event-ID", "").strip()
     if not text:
         return None
-    # `isdecimal` accepts digits of other scripts, too; 20 digits can exceed 64 bits.
+    # `isdecimal` also accepts non-ASCII digits; 20 digits can exceed 64 bits.
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
         raise invalid(
             "Last-Event-ID", f"Last-Event-ID: {text[:40]!r} is not an event id", "an `id:` of this stream"
@@ -170,10 +170,10 @@ def last_event_id() -> int | None:
 
 
 class OwnEvents:
-    """The event stream as a key without a role sees it: nothing of other keys, not in sums either.
-
-    Replaces the sums of each tick by those of this key's calls, and the number of missed events, which
-    are everybody's, by "unknown". The events are those of a subscription to this key's calls."""
+    """Filters the event stream for a key without a role, which must not reveal anything about other keys, not
+    even in sums. It replaces the sums of each tick by those of this key's calls, and the number of missed
+    events, which includes those of other keys, by "unknown". The events are those of a subscription to this
+    key's calls."""
 
     def __init__(self, key_id: str, in_flight: Mapping[str, CallRecord]) -> None:
         self._key_id = key_id
@@ -186,7 +186,7 @@ class OwnEvents:
                 case Tick():
                     yield self._tick()
                 case Gap():
-                    # How many others there were would tell how busy other keys are.
+                    # The number would reveal how busy other keys are.
                     yield Gap(event.id, None)
                 case CallEvent():
                     if event.kind == "call.finished":
@@ -213,7 +213,7 @@ async def query_sql() -> Response:
     if not isinstance(text, str) or not text.strip():
         raise invalid("query", "`query` is missing", "a text with one SELECT on the table calls")
     found = await current_gateway().ledger.analytics.sql(text, limit)
-    # As the query's process wrote it: decoding and encoding 16 MiB would block the event loop.
+    # Passed on as written by the query's process: decoding and encoding 16 MiB would block the event loop.
     return Response(found, content_type="application/json")
 
 
@@ -231,7 +231,7 @@ async def lend_file() -> Response:
         )
     try:
         await record_change("file.lend", ANALYTICS_FILE, {"seconds": {"from": None, "to": seconds}})
-    # What is not logged is not lent.
+    # Without an audit entry the file is not lent.
     except StoreFailed:
         analytics.end_loan()
         raise
@@ -246,10 +246,10 @@ async def end_loan() -> Response:
     """Ends the loan. If rows were priced again meanwhile, the response waits until keys were charged that."""
     await read_fields()
     gateway = current_gateway()
-    # First: if it cannot be logged, nothing is changed, as the 503 says, and the request may be repeated.
+    # First, so that nothing has changed if this fails with a 503, and the request may be repeated.
     await record_change("file.return", ANALYTICS_FILE, {})
     gateway.ledger.analytics.end_loan()
-    # Otherwise it is tried again in a second, and logged (`poll_repriced_runs`).
+    # On an error `poll_repriced_runs` tries again in a second, and logs it.
     with suppress(AnalyticsError, StoreFailed, OSError):
         await charge_repriced(gateway.registry, gateway.ledger.analytics, gateway.settings.data)
     return json_response({"returned": True})

@@ -1,7 +1,6 @@
-"""The description of the admin API: `/openapi.json`, and `/docs` for people.
-
-Both need no key: they hold what the project's pages hold, and nothing of this gateway but its release. The
-page is HTML and CSS without a script: it works without a network, and under any content policy.
+"""The documentation of the admin API: `/openapi.json`, and `/docs` as a page. Both need no key: they contain
+the same as the project's documentation, and nothing about this gateway except its version. The page is HTML
+and CSS without scripts, so it works offline and under any content security policy.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ TAGS = {
     "documentation": "This description.",
     "gemini": "Google's API, with a virtual key.",
 }
-"""What the blueprints are about."""
+"""The descriptions of the blueprints."""
 _PATH_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 FAULT = members(
@@ -188,7 +187,7 @@ def described_routes(app: Quart) -> Iterator[Route]:
         if operation is None:
             raise LookupError(f"{rule.rule} has no description: give its view one (`describe`)")
         names = tuple(_PATH_PARAMETER.findall(rule.rule))
-        # HEAD and OPTIONS follow from GET.
+        # HEAD and OPTIONS are implied.
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path = _PATH_PARAMETER.sub(r"{\1}", rule.rule)
             access = _access(permission_of(method, rule.rule))

@@ -1,4 +1,4 @@
-"""The response to a request of the admin API that has raised an exception."""
+"""Maps exceptions to the error responses of the admin API."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def problem_of(error: Exception) -> Problem:
             return invalid(error.field, f"`{error.field}`: {error}", error.allowed)
         case QueryUnavailable() | QueryTimeout():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        # After QueryTimeout, which is one: a query that takes too long is nothing to be looked at in the log.
+        # After its subclass QueryTimeout: a query that takes too long is not logged as an error.
         case AnalyticsError():
             log.error("analytics_query_failed", detail=str(error))
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
@@ -89,13 +89,13 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _http_problem(error: HTTPException) -> Problem:
-    """Errors of Quart itself: unknown path or method, too large a body, a body that does not arrive."""
+    """Errors of Quart itself: unknown path or method, a body that is too large or does not arrive."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     # Only `Allow`: Werkzeug's Content-Type, for instance, is that of its HTML page.
     headers = {name: value for name, value in error.get_headers() if name.lower() == "allow"}
     match status:
         case HTTPStatus.NOT_FOUND:
-            # LiteLLM's path is not repeated: it may hold a key.
+            # LiteLLM's path is not repeated, because it may contain a key.
             moved = moved_route(request.path)
             detail = (
                 f"{moved.route} of LiteLLM is not here. Instead: {moved.instead}"

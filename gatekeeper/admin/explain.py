@@ -32,8 +32,8 @@ from gatekeeper.openapi.schema import (
 
 blueprint = Blueprint("explain", __name__)
 
-FOUR_BYTES = "and "  # a token, as of a prompt in English on average
-MAX_TOKENS = 2_097_152  # the longest prompt that a model takes
+FOUR_BYTES = "and "  # about one token, as in an English prompt on average
+MAX_TOKENS = 2_097_152  # the longest prompt that a model accepts
 DEFAULT_ACTION = "generateContent"
 
 _CALL: dict[str, Schema] = {

@@ -1,5 +1,5 @@
-"""The fields of a key, a group and an end user as schemas: what requests take of them, field by field of
-`keys.fields.FIELDS` (`FIELD_SCHEMAS`), and what answers show (`KEY_PROPERTIES`)."""
+"""The schemas of the fields of a key, a group and an end user: in requests, for each field of
+`keys.fields.FIELDS` (`FIELD_SCHEMAS`), and in responses (`KEY_PROPERTIES`)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""`/gemini/{rest}` in the OpenAPI document: what passes there is Google's API, so it is described once
-for every method, by how to get there and by what the gateway itself refuses."""
+"""`/gemini/{rest}` in the OpenAPI document. Its requests are those of Google's API, so it is described only
+once per method: the credentials, and the gateway's own errors."""
 
 from __future__ import annotations
 

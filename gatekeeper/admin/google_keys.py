@@ -1,4 +1,4 @@
-"""The gateway's own Google keys: `/google_key/…`. Their secrets go in and never come out."""
+"""The gateway's own Google keys: `/google_key/…`. Their secrets are accepted but never returned."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def remove() -> Response:
     """No more calls are made with it; those that run go on. One of the settings is back after a restart."""
     label = await read_label()
     roster = current_gateway().google_keys
-    # Asked before: afterwards it is stored in no case.
+    # Determined before the removal, after which it is never stored.
     returns = not roster.is_stored(label)
     await made(roster.remove(label, **change_context()))
     return json_response({"removed": label, "returns_at_restart": returns})
@@ -198,7 +198,7 @@ def google_key_document(label: str) -> Document:
 
 
 async def made(change: Awaitable[None]) -> None:
-    """Raises Problem for a change that cannot be made."""
+    """Awaits a change. Raises Problem if it cannot be made."""
     try:
         await change
     except GoogleKeyNotFound as error:

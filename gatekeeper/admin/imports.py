@@ -1,8 +1,7 @@
 """`/import`: keys, groups and end users of another gateway, all of them or none.
 
-Its caller gives digests of secrets in place of secrets, and sets what has been spent. Neither is for less
-than the role `admin`: with the digest of a secret that somebody else knows, a key could be planted whose
-holder nobody sees.
+The request has digests of secrets instead of secrets, and sets the spend. Both require the role `admin`: with
+the digest of a secret that only somebody else knows, a caller could create a key for an unknown holder.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ from gatekeeper.openapi.schema import (
 blueprint = Blueprint("imports", __name__)
 
 KINDS = {"groups": "group", "users": "user", "keys": "key"}
-"""The lists of a request, and what they are of."""
+"""The lists of a request, and the kind of their items."""
 MAX_IMPORTED = 10_000
-"""Of each list."""
+"""Limit of each list."""
 
 _PAST = {
     "spend": budget_field("What it has spent in the running period of its budget.", "1.25"),
@@ -154,7 +153,7 @@ IMPORT = Operation("Import keys", IMPORT_ANSWER, IMPORT_REQUEST, problems=(409, 
 
 
 class Place(NamedTuple):
-    """Where something is in the request: a list, and the place in it from 0."""
+    """A position in the request: a list, and the index in it."""
 
     list: str
     number: int
@@ -191,7 +190,7 @@ async def import_all() -> Response:
 
 
 async def _parse_all(body: Document) -> tuple[list[Place], list[Incoming]]:
-    """What is given, and where. Raises Problem with all faults."""
+    """The items and their positions. Raises Problem with all faults."""
     places: list[Place] = []
     incoming: list[Incoming] = []
     faults: list[Document] = []

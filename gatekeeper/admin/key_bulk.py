@@ -22,7 +22,7 @@ from gatekeeper.openapi.document import describe
 
 blueprint = Blueprint("key_bulk", __name__)
 
-MAX_FAULTS = 100  # that are told
+MAX_FAULTS = 100  # faults in a response
 
 
 @blueprint.post("/key/bulk")
@@ -55,7 +55,7 @@ async def _parse_all(given: list[Document]) -> list[KeyFields]:
     now, is_admin = current_gateway().now_micros(), current_caller().is_admin
     for number, document in enumerate(given):
         if not is_admin:
-            # No fault among others: an answer with all of them would be one to somebody who may not ask.
+            # Raised at once, not collected: a caller without permission must not get the list of faults.
             check_may_set_role(document, f"keys[{number}].role")
         try:
             found.append(parse_key(document, now))

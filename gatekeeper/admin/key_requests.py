@@ -1,9 +1,9 @@
-"""What a request about keys has in its body: which keys it names, whether its caller may change them, and the
+"""Parses the bodies of requests about keys: the named keys, whether the caller may change them, and the
 fields of a key.
 
-`key` is a secret, a `token_id` or an alias, and so is each of `keys`. Where a text names two keys, which only
-a store of an older gatekeeper can have, the request is refused (409); `token_id`, `token_ids`, `alias` and
-`key_aliases` say what the text is.
+`key` is a secret, a `token_id` or an alias, and so is each of `keys`. If that matches two keys, which is only
+possible in a store of an older gatekeeper, the request is refused (409); `token_id`, `token_ids`, `alias` and
+`key_aliases` are unambiguous.
 """
 
 from __future__ import annotations
@@ -53,21 +53,22 @@ async def pop_key_names(body: Document) -> KeySelection:
     names = [value] if field in SINGLE else value
     if not _are_names(names):
         raise invalid(field, f"`{field}` names no key: {NAME}", "a text, or for several a list of texts")
-    # All are looked up before anything is changed; a key named twice is changed once.
+    # All keys are looked up before anything is changed; a key that is named twice is changed once.
     states = await mapped(lambda name: changeable_key(field, name), names)
     token_ids = list(dict.fromkeys(state.record.token_id for state in states))
     return KeySelection(token_ids, single=field in SINGLE)
 
 
 def changeable_key(field: str, name: str) -> KeyState:
-    """As `find_key`. Raises Problem, too, if the caller must not change it."""
+    """As `find_key`, but also raises Problem if the caller must not change the key."""
     state = find_key(field, name)
     check_may_change(state.record)
     return state
 
 
 def find_key(field: str, name: str) -> KeyState:
-    """The existing key of this name, which is what the field says. Raises KeyNotFound, KeyAmbiguous."""
+    """The existing key with this name; `field` says what kind of name it is. Raises KeyNotFound,
+    KeyAmbiguous."""
     registry = current_gateway().registry
     match field:
         case "token_id" | "token_ids":
@@ -82,7 +83,7 @@ def find_key(field: str, name: str) -> KeyState:
 
 
 def check_may_change(record: KeyRecord) -> None:
-    """Raises Problem if somebody else than an admin changes a key with a role."""
+    """Raises Problem unless the key has no role or the caller is an admin."""
     if record.role and not current_caller().is_admin:
         raise Problem(
             HTTPStatus.FORBIDDEN,
@@ -92,7 +93,7 @@ def check_may_change(record: KeyRecord) -> None:
 
 
 def check_may_set_role(body: Document, field: str = "role") -> None:
-    """Raises Problem if somebody else than an admin sets a key's role."""
+    """Raises Problem if the body sets a role and the caller is not an admin."""
     if "role" in body and not current_caller().is_admin:
         raise Problem(HTTPStatus.FORBIDDEN, "Only the role `admin` sets a key's `role`", field=field)
 
@@ -106,25 +107,26 @@ def _are_names(value: object) -> TypeGuard[list[str]]:
 
 
 def parse_key(body: Document, now: int, *, update: bool = False) -> KeyFields:
-    """The fields of a new key, or for an `update` those that it changes. Raises FieldError."""
+    """Parses the fields of a new key, or for an `update` the changed ones. Raises FieldError."""
     name_group(body)
     fields = parse_fields(body, now=now, update=update)
     master = current_gateway().settings.master_key
     for field, text in (("key", fields.secret), ("key_alias", fields.changes.get("key_alias"))):
-        # Calls with it are the master key's, whatever limits the key was given; and an alias is no secret.
+        # A call with this secret would be one of the master key, whatever the key's limits; and an alias is
+        # visible.
         if master and isinstance(text, str) and matches_master(text, master):
             raise FieldError(field, None, "choose another", f"This `{field}` is the gateway's master key")
     return fields
 
 
 def name_group(body: Document) -> None:
-    """Replaces LiteLLM's `team_id` of a body by the `group` that stands for the team: the one of that name,
-    or the one that was imported from it. It must have a record, because a team carries limits, and a key with
-    a mere name would have none. Raises FieldError."""
+    """Replaces LiteLLM's `team_id` in a body by the corresponding `group`: the one of that name, or the one
+    that was imported from the team. The group must have a record, because without one the key would not have
+    the limits of the team. Raises FieldError."""
     if TEAM not in body:
         return
     team = body.pop(TEAM)
-    # LiteLLM's clients send null and an empty text for no team.
+    # LiteLLM's clients send null or an empty string for no team.
     if team is None or team == "":
         return
     if not isinstance(team, str):
@@ -143,7 +145,7 @@ def name_group(body: Document) -> None:
 
 
 def group_of(team: str) -> NamedAccount | None:
-    """The group that stands for this team."""
+    """The group that corresponds to this team."""
     accounts, was = current_gateway().registry.accounts, f"team {team}"
     if group := accounts.find("group", team):
         return group

@@ -1,4 +1,4 @@
-"""The documents of virtual keys as schemas: what `/key/…` takes and answers."""
+"""The schemas of virtual keys: the requests and responses of `/key/…`."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ _NAMING = {
 
 
 def naming_body(meaning: str, fields: dict[str, Schema], example: dict[str, object]) -> Schema:
-    """A request that names one key or several, with these fields. One way of naming is used; the others may
-    be null: LiteLLM's clients send those."""
+    """The schema of a request that names one or several keys, with these further fields. The unused naming
+    fields may be null, as LiteLLM's clients send them."""
     naming = {name: nullable(schema) for name, schema in _NAMING.items()}
     body = members(meaning, naming | fields, optional=[*_NAMING, *fields], examples=[example])
     one_of = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in _NAMING]
@@ -101,7 +101,7 @@ KEY = component("Key", members("A virtual key, without its secret.", KEY_PROPERT
 
 
 def key_answer(name: str, meaning: str, key: Schema) -> Schema:
-    """The key's document with `key`; or those of several."""
+    """The schema of a response: the document of one key, with `key`; or those of several."""
     one = component(name, members(meaning, {"key": key} | KEY_PROPERTIES))
     several = component(
         f"{name}s", members("One document for each key named by `keys`.", {"keys": array("In order.", one)})

@@ -1,11 +1,11 @@
-"""Virtual keys: `/key/…`, in LiteLLM's shapes where it has them.
+"""Virtual keys: `/key/…`, in LiteLLM's format where there is one.
 
 Routes that change keys take `key` or `keys`, each a secret, a `token_id` or an alias; all of them must exist
 before anything is changed. The response to `key` is the key's document, in which `key` is its `token_id` or,
 if a secret is new, that secret. The response to `keys` is `{"keys": [document, …]}`.
 
-Who has a role gets more by it than a key's limits allow: only an admin gives, changes or takes away keys with
-a role, or an operator could make itself an admin by a new secret of one.
+Only an admin may create, change or delete a key with a role; otherwise an operator could become an admin by
+rotating the secret of an admin's key.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ async def update() -> Response:
     """Sets the given fields and no others; null resets a field."""
     body = await read_object()
     check_may_set_role(body)
-    # Before the fields are parsed: the names of keys are not fields of a key.
+    # First, because the names of keys in the body are not fields of a key.
     selection, expected = await pop_key_names(body), pop_expected(body)
     if len(selection.token_ids) > 1 and body.get("key_alias") is not None:
         raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
@@ -131,7 +131,7 @@ async def end_grace() -> Response:
 
 
 def parse_grace(value: object) -> int | None:
-    """Until when a replaced secret is valid, microseconds since 1970. Raises Problem."""
+    """Parses `grace`: until when the replaced secret is valid, microseconds since 1970. Raises Problem."""
     if value is None:
         return None
     try:
@@ -208,7 +208,7 @@ def document_of(state: KeyState) -> Document:
 async def change_all(
     action: str, selection: KeySelection, edit: Edit, check: Check = check_may_change
 ) -> Response:
-    """The same change of all these keys, or of none."""
+    """Makes the same change of all these keys, or of none."""
     states = await current_gateway().registry.edit(
         action, selection.token_ids, edit, check=check, **change_context()
     )
@@ -216,6 +216,6 @@ async def change_all(
 
 
 async def key_responses(selection: KeySelection, keys: Sequence[tuple[str | None, KeyState]]) -> Response:
-    """Each with its secret, if that is new."""
+    """The response with the documents of keys, each with its secret if that is new."""
     documents = await mapped(lambda key: key_response(key[1], key[0]), keys)
     return json_response(documents[0] if selection.single else {"keys": documents})

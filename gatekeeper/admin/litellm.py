@@ -1,4 +1,4 @@
-"""LiteLLM's parameters and paths that are not here, and what to use instead."""
+"""LiteLLM's parameters and paths that do not exist here, and what to use instead."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ LITELLM_PARAMETERS: dict[str, UnsupportedField] = {
     "status": UnsupportedField("`blocked` and `expires` of each key say it"),
     "expires": UnsupportedField("`expires` of each key says it; sort=expires lists by it"),
 }
-"""Parameters of LiteLLM's `/key/list`. Some values change nothing here: its own client sends those."""
+"""Parameters of LiteLLM's `/key/list`. Values without effect here are accepted, because its own client sends
+them."""
 
 
 def is_taken(path: str, name: str, value: str) -> bool:
-    """Whether this is a parameter of LiteLLM's that changes nothing."""
+    """Whether this is a parameter of LiteLLM's with a value that has no effect here."""
     parameter = LITELLM_PARAMETERS.get(name)
     return path == "/key/list" and parameter is not None and value.lower() in parameter.taken
 
@@ -95,7 +96,7 @@ LITELLM_ROUTES = (
     Moved("/health", "GET /healthz, GET /readyz"),
     Moved("/health/{probe}", "GET /healthz, GET /readyz"),
 )
-"""In this order: the first that matches a path is named."""
+"""The order matters: the first that matches a path is used."""
 
 
 def _pattern(route: str) -> re.Pattern[str]:
@@ -108,5 +109,5 @@ _PATTERNS = [(_pattern(moved.route), moved) for moved in LITELLM_ROUTES]
 
 
 def moved_route(path: str) -> Moved | None:
-    """The route of LiteLLM's that this is, if it is not here."""
+    """The route of LiteLLM's that a path matches, if it does not exist here; else None."""
     return next((moved for pattern, moved in _PATTERNS if pattern.fullmatch(path)), None)

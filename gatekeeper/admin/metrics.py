@@ -1,6 +1,6 @@
-"""`GET /metrics`: what Prometheus scrapes. It needs no key, so it names no virtual key, tag, user or path.
+"""`GET /metrics` for Prometheus. It needs no key, so it contains no virtual key, tag, user or path.
 
-The exposition format is prometheus_client's; what is counted is in `gatekeeper.ledger.call_metrics`.
+The exposition format is written by prometheus_client; the counters are in `gatekeeper.ledger.call_metrics`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ from gatekeeper.ledger.call_metrics import CallMetrics, Histogram
 from gatekeeper.money import PICO
 
 Sample = tuple[tuple[str, ...], float]
-"""The values of the labels, and the metric's."""
+"""The values of the labels, and the value of the metric."""
 
 
 def expose(gateway: Gateway, counted: CallMetrics, accept: str) -> tuple[bytes, str]:
-    """The metrics in the exposition format that `accept`, the request's header, asks for, and its media
-    type."""
-    # Not the library's default one, which is a whole process's: the tests have several gateways in theirs.
+    """The metrics in the exposition format that the `Accept` header requests, and its media type."""
+    # Not the library's global registry: there may be several gateways in a process, as in the tests.
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(Families(gateway, counted))
@@ -41,7 +40,7 @@ def expose(gateway: Gateway, counted: CallMetrics, accept: str) -> tuple[bytes, 
 
 
 class Families(Collector):
-    """The gateway's metrics, made when they are asked for."""
+    """The gateway's metrics, collected at each scrape."""
 
     def __init__(self, gateway: Gateway, counted: CallMetrics) -> None:
         self._gateway = gateway
@@ -59,7 +58,7 @@ def _counters(counted: CallMetrics) -> Iterator[Metric]:
     yield _counter("failed_calls", "Calls whose outcome is not ok, by reason.", ("reason",), failures)
     tokens = counted.tokens.items()
     yield _counter("tokens", "Tokens of calls; cached is a part of prompt.", ("model", "type"), tokens)
-    # A float at last: Prometheus has no other numbers.
+    # Converted to float only here: Prometheus has no other numbers.
     costs = ((label, pico / PICO) for label, pico in _single(counted.cost_pico))
     yield _counter("cost_usd", "Known cost of calls, in US dollars.", ("model",), costs)
     unpriced = _single(counted.unpriced)

@@ -1,5 +1,5 @@
-"""The query parameters of the admin API: how each is parsed, and what it means. A route names those that it
-takes in its description (`openapi.document`)."""
+"""The query parameters of the admin API: parsers and schemas. The description of a route lists those that it
+accepts (`openapi.document`)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DEFAULT_LIMIT = 100
 
 
 class Parameter(NamedTuple):
-    """`parse` returns the value; its ValueError says what is allowed."""
+    """`parse` returns the value, or raises ValueError with a message that says what is allowed."""
 
     parse: Callable[[str], object]
     schema: Schema
 
 
 def limit(text: str) -> int:
-    # ASCII digits only, and few, because `int` is slow for very many digits.
+    # ASCII digits only, and few, because `int` is slow for many digits.
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= MAX_LIMIT):
         raise ValueError(f"give a whole number from 1 to {MAX_LIMIT}")
     return int(text)
@@ -44,7 +44,7 @@ def given(text: str) -> str:
 
 
 def names(text: str) -> tuple[str, ...]:
-    # An empty name would match what has none, and so widen what was asked for.
+    # An empty name would match rows without one, and so widen the query.
     if not all(found := tuple(text.split(","))):
         raise ValueError("give one name, or several with commas between them")
     return found
@@ -165,7 +165,7 @@ HEADERS: dict[str, Schema] = {
     "If-Match": text("The same as `updated_at` in the body.", '"2026-11-24T13:05:00.000000Z"'),
     "Last-Event-ID": integer("The last event that was received: those after it are sent.", 1764000000000001),
 }
-"""The request headers that a route may read."""
+"""The request headers that a route may use."""
 
 PATH_PARAMETERS: dict[str, Schema] = {
     "call_id": text(

@@ -1,4 +1,4 @@
-"""Which role each route of the admin API needs. A route that is missing here needs the role `admin`."""
+"""The role that each route of the admin API requires. A route that is missing here requires `admin`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from gatekeeper.keys.virtual_key import Role
 
 
 class Open(Enum):
-    """Routes that need less than a role."""
+    """Permissions of routes that require no role."""
 
     TO_ALL = "all"
-    """No key is asked for."""
+    """No authentication."""
     TO_OWN_KEY = "own"
-    """A virtual key without a role sees its own data; a role sees everything."""
+    """Any key: one without a role reads its own data, one with a role everything."""
 
 
 Permission = Role | Open
@@ -68,15 +68,15 @@ ROUTES: dict[str, Permission] = {
     "POST /google_key/drain": Role.ADMIN,
     "POST /google_key/resume": Role.ADMIN,
     "POST /google_key/remove": Role.ADMIN,
-    "POST /import": Role.ADMIN,  # it sets what has been spent
+    "POST /import": Role.ADMIN,  # it sets the spend
     "POST /sql/lend": Role.ADMIN,  # whoever has the file may change it
     "POST /sql/return": Role.ADMIN,
 }
 
 
 def permission_of(method: str, rule: str | None) -> Permission:
-    """Of a request by its method and the rule that its path matches; None where there is none, which whoever
-    may read anything is told."""
+    """The permission for a method and the URL rule that matches the path. `rule` None: there is none, and a
+    caller who may read everything gets the 404."""
     if rule is None or method == "OPTIONS":
         return Role.VIEWER
     return ROUTES.get(f"{'GET' if method == 'HEAD' else method} {rule}", Role.ADMIN)

@@ -1,5 +1,5 @@
-"""What `/healthz` and `/readyz` tell. It needs no Quart: a gateway that only relays calls and is probed does
-not load it."""
+"""The probes `/healthz` and `/readyz`. They do not need Quart, so a gateway that only relays calls and is
+probed does not load it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Document = dict[str, object]
 
 
 def liveness(_: Gateway) -> Document:
-    """It runs."""
+    """The liveness probe: the process runs."""
     return {"status": "ok"}
 
 
 def readiness(gateway: Gateway) -> Document:
-    """It takes calls. Raises Problem (503) if it does not."""
+    """The readiness probe: the gateway accepts calls. Raises Problem (503) if it does not."""
     reasons, warnings = list(not_ready_reasons(gateway)), list(_warnings(gateway))
     if reasons:
         raise Problem(
@@ -50,11 +50,11 @@ BODY_FIELDS = frozenset((b"content-length", b"transfer-encoding"))
 
 
 def probe_of(scope: HTTPScope) -> Probe | None:
-    """The probe that a request asks for; None for any request that Quart has more to say about."""
+    """The probe for a request; None if Quart must handle the request."""
     is_plain = scope["method"] in ("GET", "HEAD") and not scope["query_string"]
     if not is_plain or any(name in BODY_FIELDS for name, _ in scope["headers"]):
         return None
-    # As it was written: what Quart would decode first, it answers itself.
+    # The undecoded path: Quart handles any other spelling.
     return PROBES.get(scope["raw_path"])
 
 
@@ -72,7 +72,7 @@ def _google_key_health(gateway: Gateway) -> list[KeyHealth]:
 
 
 def not_ready_reasons(gateway: Gateway) -> Iterator[str]:
-    """Why it takes no calls."""
+    """Why the gateway does not accept calls."""
     if gateway.proxy.context.draining:
         yield "the gateway is stopping and takes no new calls"
     if not runtime.can_open_file():
@@ -88,7 +88,7 @@ def _warnings(gateway: Gateway) -> Iterator[str]:
         if health.state == "refused":
             yield f"Google refuses the Google key {health.label}: put a valid one in its place"
     pool = gateway.google_keys.pool
-    # A single one is asked all the same.
+    # A single key is used in any case.
     if len(pool) > 1 and pool.all_out(gateway.now_micros()):
         yield "no Google key takes calls now (GET /google_key/list says why, and until when)"
     ledger = gateway.ledger

@@ -1,8 +1,8 @@
 """The errors of the admin API: RFC 9457 problem documents (`application/problem+json`).
 
-`type` is `about:blank`, so `title` is the status code's reason phrase; `detail` says what is wrong and what
-is allowed. Further members name the place: `field` (of the body, the query or the headers), `allowed`,
-`column` (of a filter, counted from 1).
+`type` is `about:blank`, so `title` is the reason phrase of the status code; `detail` says what is wrong and
+what is allowed. Further members are `field` (in the body, the query or the headers), `allowed`, and `column`
+(in a filter, from 1).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 
 class Problem(Exception):
-    """An error response. `members` are added to the document, `headers` to the response; no secrets in
-    either."""
+    """An error response. `members` are added to the document, `headers` to the response; neither may contain
+    secrets."""
 
     def __init__(
         self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
@@ -41,7 +41,7 @@ class Problem(Exception):
 
 
 def invalid(field: str, detail: str, allowed: str | list[str]) -> Problem:
-    """For an invalid value."""
+    """The 400 for an invalid value."""
     return Problem(HTTPStatus.BAD_REQUEST, detail, field=field, allowed=allowed)
 
 

@@ -1,7 +1,7 @@
 """Parsing of request bodies and query parameters, and JSON responses.
 
-`msgspec` encodes the JSON: it passes Google's `usage` on byte for byte. Which parameters and fields a
-route takes is in its description (`openapi.document`).
+`msgspec` encodes the JSON, because it can embed Google's `usage` byte for byte. The description of a route
+lists the parameters and fields that it accepts (`openapi.document`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ async def read_object() -> Document:
 
     Raises Problem if it is not a JSON object.
     """
-    # Without form parsing: curl sets a form's Content-Type by default, and the body would be read as a form.
+    # Without form parsing: curl sets the Content-Type of a form by default, and the body would be parsed as
+    # one.
     body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
     if not body.strip():
         return {}
@@ -61,13 +62,13 @@ def described() -> Operation:
 
 
 async def read_fields() -> Document:
-    """The body of a request, which may have the fields of its route's description only. Raises Problem."""
+    """The body of a request. Raises Problem for fields that are not in the description of its route."""
     document = await read_object()
     body = described().body
     allowed = () if body is None else property_names(body)
     for name in document:
         if name not in allowed and not is_unset(name, document[name]):
-            # Ignoring it would leave a misspelt limit without effect, unnoticed.
+            # Not ignored: a misspelt limit would silently have no effect.
             foreign = LITELLM_FIELDS.get(name)
             known = _known(allowed, foreign and foreign.instead)
             raise invalid(name, f"`{name}` is not a field of this request; {known}", list(allowed))
@@ -75,7 +76,7 @@ async def read_fields() -> Document:
 
 
 def read_text(fields: Document, name: str) -> str | None:
-    """A field of a body; null counts as absent. Raises Problem for what is no text, or an empty one."""
+    """A string field of a body; null counts as absent. Raises Problem if it is empty or not a string."""
     value = fields.get(name)
     if value is not None and not (isinstance(value, str) and value and value.isprintable()):
         raise invalid(name, f"`{name}` is not a text", "a text of printable characters, or null")
@@ -83,7 +84,8 @@ def read_text(fields: Document, name: str) -> str | None:
 
 
 def read_count(fields: Document, name: str, most: int) -> int | None:
-    """As `read_text`. Raises Problem for what is no whole number from 0 to `most`."""
+    """An integer field of a body; null counts as absent. Raises Problem if it is not an integer from 0 to
+    `most`."""
     value = fields.get(name)
     # In Python, JSON's true is an int.
     if value is not None and (
@@ -94,8 +96,8 @@ def read_count(fields: Document, name: str, most: int) -> int | None:
 
 
 def pop_expected(body: Document) -> int | None:
-    """Removes `updated_at` from a body: a change is made only if nobody has changed it since then. The header
-    `If-Match` says the same. Microseconds since 1970. Raises Problem."""
+    """Removes and returns the precondition for a change (optimistic locking): `updated_at` in the body, or
+    the header `If-Match`. Microseconds since 1970; None without one. Raises Problem."""
     text = body.pop("updated_at", None)
     if text is None and (header := request.headers.get("If-Match")):
         # An entity tag is quoted, and may be a weak one (RFC 9110, 8.8.3).
@@ -120,8 +122,8 @@ REJECT_EMPTY = (
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of one request; those that are absent, or empty and not in `REJECT_EMPTY`, have their
-    default."""
+    """The parameters of one request. Absent ones have their default, and so have empty ones unless they are
+    in `REJECT_EMPTY`."""
 
     q: str = ""
     since: datetime | None = None
@@ -143,8 +145,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     summarize: bool = False
 
     def filter(self) -> filters.Filter:
-        """`q` in the filter grammar, within `since` and `until`, and of the calls that the caller may see.
-        Raises FilterError."""
+        """The filter: `q` in the filter grammar, between `since` and `until`, restricted to the calls that
+        the caller may read. Raises FilterError."""
         wanted = filters.parse(self.q, now=current_gateway().now()).in_period(self.since, self.until)
         own_id = current_caller().own_id
         if own_id is None:
@@ -154,14 +156,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _known(allowed: tuple[str, ...], instead: str | None) -> str:
-    """What a request may have, and what to use in place of a name of LiteLLM's."""
+    """The end of an error message: the allowed names, and what to use in place of a name of LiteLLM's."""
     known = f"there are {', '.join(allowed)}" if allowed else "it takes none"
     return f"{known}. It is LiteLLM's: {instead}" if instead else known
 
 
 async def check_parameters() -> None:
-    """Raises Problem for a parameter that the route does not take, or that is given twice."""
-    # Without a route there is an error of its own; OPTIONS is Quart's.
+    """Raises Problem for a parameter that the route does not accept, or that is repeated."""
+    # An unknown route is another error; Quart handles OPTIONS.
     if request.args and request.endpoint and request.method != "OPTIONS":
         allowed = described().query
         for name in request.args:
@@ -169,7 +171,7 @@ async def check_parameters() -> None:
 
 
 def read_query() -> Query:
-    """The parameters, which `check_parameters` has let pass. Raises Problem for one that is invalid."""
+    """Parses the parameters after `check_parameters`. Raises Problem for an invalid value."""
     given = {
         name: text
         for name, text in request.args.items()
@@ -187,7 +189,7 @@ def _check_parameter(name: str, allowed: tuple[str, ...]) -> None:
         foreign = LITELLM_PARAMETERS.get(name)
         known = _known(allowed, foreign and foreign.instead)
         raise invalid(name, f"`{name}` is not a parameter of {request.path}; {known}", list(allowed))
-    # Of two values, one would be ignored silently.
+    # One of two values would be ignored silently.
     times = len(request.args.getlist(name))
     if times > 1:
         raise invalid(name, f"`{name}` is given {times} times", "give it once")

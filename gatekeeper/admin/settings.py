@@ -1,4 +1,4 @@
-"""`/settings`: the settings in effect. Secrets are not among them, only whether they are set."""
+"""`/settings`: the settings in effect. Of a secret it only shows whether it is set."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ async def show() -> Response:
 
 
 def told(settings: Settings, setting: Setting) -> str | float | bool | None:
-    """The value as JSON: a number or a switch as such, everything else as text; null where it is not set."""
+    """The value as JSON: numbers and booleans as such, everything else as a string; null if it is not set."""
     match getattr(settings, setting.name):
         case None:
             return None
-        # Before all that looks at the value.
+        # Before the cases that use the value.
         case _ if setting.secret:
             return HIDDEN
         case bool() | int() | float() as plain:

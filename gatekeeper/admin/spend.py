@@ -2,9 +2,9 @@
 for scripts written for LiteLLM.
 
 LiteLLM's parameters are accepted, with dates in UTC as there (here the last day is included as a whole). In
-its format money is a JSON number: the exact decimal; null if unknown. Two things differ, because every list
-is bounded here: one response has at most 1000 logs (`cursor`, the last `request_id`, continues with earlier
-ones), and a range of dates does not turn logs into sums (`GET /spend` has sums).
+its format money is a JSON number: the exact decimal; null if unknown. There are two differences, because
+every list is bounded here: a response has at most 1000 logs (`cursor`, the last `request_id`, continues with
+earlier ones), and a range of dates returns logs, not sums (`GET /spend` has sums).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ async def tags() -> Response:
     """A call with several tags counts under each, one without tags under none."""
     query = read_query()
     result = await current_gateway().ledger.analytics.spend(
-        # LiteLLM's answer has no pages, so this has every tag.
+        # LiteLLM's response is not paginated, so this has every tag.
         ["tag"],
         Filter().in_period(*period(query)),
         limit=None,
@@ -171,7 +171,7 @@ def spend_log_row(call: Document) -> Document:
         "end_user": call["user_id"] or "",
         "request_tags": call["tags"],
         "metadata": {"user_api_key_alias": call["key_alias"], "status_code": call["status"]},
-        # A text: the column of LiteLLM's table is one.
+        # A string, like the column of LiteLLM's table.
         "cache_hit": "False",
         "status": "success" if call["outcome"] == "ok" else "failure",
         "session_id": call["trace_id"],

@@ -1,4 +1,4 @@
-"""The documents of spend and prices as schemas."""
+"""The schemas of spend and prices."""
 
 from __future__ import annotations
 
