@@ -142,7 +142,7 @@ async def add() -> Response:
         key = read_google_key(body, {"key": str})
     except GoogleKeyError as error:
         raise invalid(error.member, f"`{error.member}` cannot be {error.shown}", error.allowed) from None
-    await made(current_gateway().google_keys.add(key, **change_context()))
+    await try_change(current_gateway().google_keys.add(key, **change_context()))
     return json_response(google_key_document(key.label))
 
 
@@ -151,7 +151,7 @@ async def add() -> Response:
 async def drain() -> Response:
     """No new calls are made with it, but those about files and the like that only its project has."""
     label = await read_label()
-    await made(current_gateway().google_keys.drain(label, **change_context()))
+    await try_change(current_gateway().google_keys.drain(label, **change_context()))
     return json_response(google_key_document(label))
 
 
@@ -161,7 +161,7 @@ async def resume() -> Response:
     """It takes calls again: its draining ends, and what Google has said of it and of its project's quotas is
     forgotten."""
     label = await read_label()
-    await made(current_gateway().google_keys.resume(label, **change_context()))
+    await try_change(current_gateway().google_keys.resume(label, **change_context()))
     return json_response(google_key_document(label))
 
 
@@ -173,7 +173,7 @@ async def remove() -> Response:
     roster = current_gateway().google_keys
     # Determined before the removal, after which it is never stored.
     returns = not roster.is_stored(label)
-    await made(roster.remove(label, **change_context()))
+    await try_change(roster.remove(label, **change_context()))
     return json_response({"removed": label, "returns_at_restart": returns})
 
 
@@ -197,8 +197,8 @@ def google_key_document(label: str) -> Document:
     return next(document for document in google_key_documents() if document["label"] == label)
 
 
-async def made(change: Awaitable[None]) -> None:
-    """Awaits a change. Raises Problem if it cannot be made."""
+async def try_change(change: Awaitable[None]) -> None:
+    """Awaits a change, and raises Problem (404, 409) if it cannot be made."""
     try:
         await change
     except GoogleKeyNotFound as error:

@@ -62,14 +62,17 @@ async def show() -> Response:
         {
             "time": iso(gateway.now_micros()),
             "settings": {
-                setting.name: {"value": told(settings, setting), "source": settings.sources[setting.name]}
+                setting.name: {
+                    "value": setting_value(settings, setting),
+                    "source": settings.sources[setting.name],
+                }
                 for setting in SETTINGS
             },
         }
     )
 
 
-def told(settings: Settings, setting: Setting) -> str | float | bool | None:
+def setting_value(settings: Settings, setting: Setting) -> str | float | bool | None:
     """The value as JSON: numbers and booleans as such, everything else as a string; null if it is not set."""
     match getattr(settings, setting.name):
         case None:

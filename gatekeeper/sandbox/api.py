@@ -1,4 +1,4 @@
-"""The simulated API: its state, and its response to every request, by the routes of its resources."""
+"""The simulated Gemini API: its state, and the routing of requests to its resources."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from gatekeeper.sandbox.uploads import Uploads
 
 
 class Api:
-    """`clock` is that of all that expires."""
+    """The simulated API. `clock` is used for everything that expires."""
 
     def __init__(self, clock: Clock = time.time) -> None:
         files = Files(clock)
@@ -77,7 +77,7 @@ class Api:
 
     def body_buffer(self, request: Request) -> BodyBuffer:
         """The buffer for the request's body as it arrives."""
-        # Bodies of other requests are kept up to the size that Google accepts.
+        # Other bodies are kept up to the size that Google accepts.
         return self.uploads.body_buffer(request) if "/upload/" in request.path else BodyBuffer()
 
     def respond(self, request: Request) -> HttpResponse:
@@ -89,7 +89,7 @@ class Api:
             return empty_404()
         route, parameters = found
         try:
-            # The address of an upload is all that its requests need.
+            # The URL of an upload authorizes its requests.
             if not (route.open or self.uploads.authorizes(request)):
                 check_key(request)
             return route.respond(request, parameters)

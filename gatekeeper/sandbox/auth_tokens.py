@@ -1,5 +1,5 @@
 """Ephemeral tokens for the Live API (https://ai.google.dev/gemini-api/docs/ephemeral-tokens): the name is the
-token. It opens as many sessions as it has uses, one by default, in the first minute."""
+token itself. It opens as many sessions as it has uses (by default one), in its first minute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_TOKENS = 1000
 
 @dataclass(slots=True)
 class AuthToken:
-    """`setup` is what a session must have; `uses` None for any number of sessions."""
+    """`setup` is the setup that a session must use; `uses` None: any number of sessions."""
 
     name: str
     setup: Json
@@ -52,13 +52,14 @@ class AuthTokens:
         if min(limits) <= now:
             raise invalid("The expiration time must be in the future.")
         setup = message(field(body, "bidiGenerateContentSetup"))
-        # A token only opens sessions, so that the earlier of its two times is its end.
+        # A token only opens sessions, so it expires at the earlier of its two times.
         token = AuthToken(f"auth_tokens/{secrets.token_hex(32)}", setup, uses or None, min(limits))
         self._tokens.put(token)
         return json_response({"name": token.name})
 
     def use(self, name: str) -> Json | None:
-        """The setup that the token demands of a session that begins with it; None if it opens no session."""
+        """Uses the token for one session; returns the setup that it requires, or None if the token is not
+        valid."""
         token = self._tokens.get(name)
         if token is None:
             return None

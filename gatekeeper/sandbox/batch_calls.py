@@ -1,4 +1,4 @@
-"""`batchGenerateContent` and `asyncBatchEmbedContent`: batches in Google's own form."""
+"""`batchGenerateContent` and `asyncBatchEmbedContent`: batches in Google's own format."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BatchCalls:
 
     def embed(self, request: Request, at: Parameters) -> HttpResponse:
         model = resolve_model(at.name, at.version, "asyncBatchEmbedContent")
-        # As embedContent with other field names: a batch has counts in place of a usage.
+        # Like embedContent, but with other field names: results of a batch have counts instead of a usage.
         run = partial(embed_content, model=model, find_file=self._files.find)
         return self.start("EmbedContent", request, at, run)
 
@@ -60,7 +60,7 @@ class BatchCalls:
         file = text(field(given, "fileName"))
         if file:
             data = self._files.read(file)
-            # An empty line at the end is usual, and no request.
+            # An empty line at the end is common, and not a request.
             requests = [file_request(line) for line in data.splitlines() if line.strip()]
             size, write = len(data), self.write_file
         else:

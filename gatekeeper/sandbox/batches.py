@@ -1,9 +1,9 @@
-"""Batches (https://ai.google.dev/gemini-api/docs/batch-api): generate or embed calls, inline or in a file of
-JSON lines, in Google's form and in OpenAI's.
+"""Batches (https://ai.google.dev/gemini-api/docs/batch-api): generate or embed calls, inline or in a JSON
+Lines file, in Google's format and in OpenAI's.
 
-A batch is PENDING in the answer, RUNNING at the first GET, then SUCCEEDED, with its results inline or in a
-file. A request that fails has its error in its place. A batch has at most 500 requests here: they are
-answered in one go."""
+A batch is PENDING in the response that creates it, RUNNING at the first GET, then SUCCEEDED, with its results
+inline or in a file. A request that fails has an error as its result. A batch has at most 500 requests here,
+because they all run at once."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gatekeeper.sandbox.store import (
 
 TTL = 48 * 3600.0
 MAX_REQUESTS = 500
-# GET requests until it has ended: the first one finds it running.
+# GET requests until it has ended: at the first one it is running.
 POLLS_UNTIL_DONE = 2
 NAMESPACE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One request of a batch; `label` is what its result carries of it (`key`, `metadata`, `custom_id`)."""
+    """One request of a batch; `label` identifies it in the results (`key`, `metadata`, `custom_id`)."""
 
     body: Json
     label: Json
@@ -38,7 +38,7 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """`answer` is the response's document, or the error's."""
+    """`answer` is the response or the error."""
 
     answer: Json
     label: Json
@@ -47,7 +47,7 @@ class BatchResult:
 
 @dataclass(slots=True)
 class Batch:
-    """`run` answers one request, `write` makes the output of the results; both are called once, at the
+    """`run` executes one request, `write` converts the results into the output; they are called at the
     end."""
 
     name: str
@@ -71,13 +71,13 @@ class Batch:
         return self.created + TTL
 
     def poll(self, now: float) -> None:
-        """A GET: it goes on to the next state."""
+        """Moves to the next state, at each GET."""
         self.polls += 1
         if self.ended is None and self.polls >= POLLS_UNTIL_DONE:
             results = [self.result(request) for request in self.requests]
             self.failed = sum(result.failed for result in results)
             self.output, self.ended = self.write(results), now
-            # The prompts are not needed any more, and may be most of what it holds.
+            # The prompts are no longer needed, and may take most of the memory.
             self.requests = []
 
     def result(self, request: BatchRequest) -> BatchResult:
@@ -100,7 +100,7 @@ class Batch:
 
 
 class Batches:
-    """All batches, of both forms."""
+    """All batches, in both formats."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -116,7 +116,7 @@ class Batches:
         write: Callable[[list[BatchResult]], Json],
         size: int,
     ) -> Batch:
-        """Raises GoogleError (400). `size` is that of the requests, in bytes."""
+        """Creates a batch. `size` is that of the requests, in bytes. Raises GoogleError (400)."""
         if not 1 <= len(requests) <= MAX_REQUESTS:
             raise invalid(f"A batch must have between 1 and {MAX_REQUESTS} requests here.")
         name, now = f"batches/{random_id(36)}", self._clock()
@@ -149,10 +149,10 @@ class Batches:
 
 
 def batch_resource(batch: Batch) -> Json:
-    """The batch as the operation that Google makes of it, field by field as recorded."""
+    """The batch as Google's long-running operation, with the fields as recorded."""
     created = format_timestamp(batch.created)
     ended = format_timestamp(batch.ended) if batch.ended else ""
-    # Of what is empty Google sends nothing: it is filtered below.
+    # Google omits empty values: they are filtered below.
     metadata: Json = {
         "@type": f"{NAMESPACE}{batch.kind}Batch",
         "model": f"models/{batch.model}",

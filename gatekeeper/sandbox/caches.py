@@ -35,7 +35,7 @@ class CachedContent:
     created: float
     updated: float
     expires: float
-    # Counted, not weighed: the store takes `MAX_CACHES` of them.
+    # Each counts as one: the store is limited to `MAX_CACHES`.
     size: int = 1
 
     def resource(self) -> Json:
@@ -106,7 +106,7 @@ class CachedContents:
         """Raises GoogleError (403)."""
         cache = self._caches.get(name)
         if cache is None:
-            # 403, as Google: it does not tell whether there is one of somebody else.
+            # 403, like Google, which does not reveal whether it exists.
             raise cache_not_found()
         return cache
 

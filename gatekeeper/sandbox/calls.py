@@ -54,7 +54,8 @@ ROLES = ("", "user", "model", "function")
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """`caches` and `find_file` are what a request may refer to: cached contents, and files by their URI."""
+    """The model calls. `caches` and `find_file` resolve the references of a request: cached contents, and
+    files by URI."""
 
     caches: CachedContents
     find_file: FileLookup
@@ -81,12 +82,12 @@ class Calls:
         return apply_fault(call.command, response)
 
     def call(self, body: Json, version: str, name: str, method: str = "generateContent") -> Call:
-        """The generate request, read and checked. Raises GoogleError."""
+        """Parses and validates a generate request. Raises GoogleError."""
         model = resolve_model(name, version, method)
         contents = checked_contents(body)
         prompt_text = last_user_text(contents)
         command = parse_command(prompt_text)
-        # Before everything else is checked: a prompt with a command need not be of a valid request.
+        # Before other validation: a request with a command need not be valid.
         raise_for_command(command, name, version, method)
         cached = self.cached(body, model)
         hop = read_hop(body, prompt_text)
@@ -100,7 +101,8 @@ class Calls:
         return Call(model, body, config, prompt_text, prompt, cached, response_id, command, hop)
 
     def cached(self, body: Json, model: Model) -> TokenCounts:
-        """Tokens of the cached content that `body` refers to. Raises GoogleError if they do not fit."""
+        """The tokens of the cached content that `body` references. Raises GoogleError if it does not fit the
+        request."""
         name = text(field(body, "cachedContent"))
         if not name:
             return TokenCounts()
@@ -118,7 +120,8 @@ class Calls:
         return cache.tokens
 
     def count(self, request: Request, at: Parameters) -> HttpResponse:
-        """countTokens takes contents, or a complete generate request, of which it counts the prompt."""
+        """countTokens: the body has contents, or a complete generate request, of which the prompt is
+        counted."""
         known = resolve_model(at.name, at.version, "countTokens")
         body = request.json()
         body = message(field(body, "generateContentRequest")) or body
@@ -136,25 +139,25 @@ class Calls:
 
 
 def respond_whole(call: Call) -> GenerateResponse:
-    """For a response that is not a stream. Raises GoogleError for `!error`: it is the whole response."""
+    """A unary response. Raises GoogleError for `!error`, which is then the whole response."""
     if call.command is Command.ERROR:
         raise GoogleError(*OVERLOADED)
     return respond(call)
 
 
 def unary_seconds(generated: GenerateResponse) -> float:
-    """Seconds before a response that is not a stream."""
+    """Seconds before a unary response."""
     return sum(chunk_delays(generated)) * UNARY_TIME_SHARE
 
 
 def chunk_delays(generated: GenerateResponse) -> list[float]:
-    """Seconds before each chunk, the same for the same prompt."""
+    """Seconds before each chunk; the same for the same prompt."""
     call = generated.call
     return random_delays(generated.length, seeded_random(call.prompt_text, "pace"), call.command)
 
 
 def checked_contents(body: Json) -> list[Json]:
-    """The contents. Raises GoogleError (400) for none, for an unknown role and for one without parts."""
+    """The contents. Raises GoogleError (400) if there are none, or one has an unknown role or no parts."""
     contents = messages(field(body, "contents"))
     if not contents:
         raise invalid("* GenerateContentRequest.contents: contents is not specified\n")
@@ -174,7 +177,7 @@ CHUNKS_BEFORE_ERROR = 3
 EVENT_HEADERS: Headers = ((b"content-type", b"text/event-stream"), (b"content-disposition", b"attachment"))
 FIRST_SECONDS = (0.2, 0.6)
 NEXT_SECONDS = (0.03, 0.12)
-# A unary response comes after this share of the time that its stream takes.
+# The time of a unary response as a share of the time of the stream.
 UNARY_TIME_SHARE = 1 / 3
 
 
@@ -217,7 +220,7 @@ def sse_pieces(documents: Sequence[object], seconds: Sequence[float]) -> list[Pi
 
 def array_pieces(documents: Sequence[object], seconds: Sequence[float]) -> list[Piece]:
     elements = [b"\n,\r\n" + indented(document) for document in documents]
-    # The first one follows the bracket without a comma.
+    # The first element follows the bracket without a comma.
     elements[0] = b"[" + elements[0].removeprefix(b"\n,\r\n")
     return [*zip(seconds, elements, strict=False), (0.0, b"\n]")]
 

@@ -1,6 +1,5 @@
-"""Collections of resources that are made, read, listed, changed and deleted by the same rules: those of
-Google's older APIs (names, camelCase) and those of its newer ones (ids, snake_case; errors as in the
-Interactions API)."""
+"""Generic collections of resources with create, get, list, patch and delete, in the style of Google's older
+APIs (names, camelCase) or of its newer ones (ids, snake_case; errors as in the Interactions API)."""
 
 from __future__ import annotations
 
@@ -29,7 +28,8 @@ RESOURCE_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`key` is what a resource is known by; `own` are the fields that a client cannot set."""
+    """The style of an API. `key` is the field that identifies a resource; fields that `is_own` cannot be set
+    by clients."""
 
     key: str
     created: str
@@ -51,7 +51,7 @@ IDENTIFIED = Style(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`name` is the whole resource name; `document` what clients see."""
+    """A resource: its full name, and the `document` that clients get."""
 
     name: str
     document: Json
@@ -59,7 +59,7 @@ class Record:
     expires: float = inf
 
 
-# From a request's body and the new resource's name to what the resource has besides the body.
+# A function of a request's body and the new resource's name that returns further fields of the resource.
 Defaults = Callable[[Json, str], Json]
 
 
@@ -68,7 +68,8 @@ def no_defaults(_body: Json, _name: str) -> Json:
 
 
 class Collection:
-    """All resources at `path`, whatever their parents; `listed` is the field of a list that has them."""
+    """All resources at `path`, whatever their parents; `listed` is the field with the items in a list
+    response."""
 
     def __init__(
         self,
@@ -112,8 +113,8 @@ class Collection:
         return in_query or given.rpartition("/")[2]
 
     def make(self, collection: str, body: Json, identity: str = "") -> Record:
-        """A new one in `collection`, such as `corpora/a/documents`. Raises GoogleError: 400 for an id that
-        cannot be, 404 for a parent that is not, 409 for one that is there."""
+        """Creates a resource in `collection`, such as `corpora/a/documents`. Raises GoogleError: 400 for an
+        invalid id, 404 for a missing parent, 409 if it exists."""
         if self._parent:
             self._parent.require(collection.rpartition("/")[0])
         if identity and not RESOURCE_ID.fullmatch(identity):
@@ -129,7 +130,7 @@ class Collection:
         return self.put(name, {**own, **given, **self._defaults(body, name)})
 
     def put(self, name: str, document: Json) -> Record:
-        # Python's form of it is about as long as its JSON.
+        # `str` of the document is about as long as its JSON.
         record = Record(name, document, OVERHEAD_BYTES + len(str(document)))
         self._records.put(record)
         return record
@@ -142,7 +143,7 @@ class Collection:
         return found
 
     def below(self, parent: str) -> list[Record]:
-        """Those in the collection or below the parent `parent`, newest first."""
+        """The resources in the collection or below the parent, newest first."""
         return [item for item in self._records.all() if item.name.startswith(f"{parent}/")]
 
     def get(self, _request: Request, at: Parameters) -> HttpResponse:
@@ -155,7 +156,7 @@ class Collection:
         query, style = request.query, self.style
         some, more = page(found, query.get(style.page_size), query.get(style.page_token))
         listed: Json = {self._listed: [item.document for item in some]} if some else {}
-        # `page` calls it as the older APIs do.
+        # `page` uses the name in the older APIs.
         following: Json = {style.next_page: more["nextPageToken"]} if more else {}
         return json_response(listed | following)
 

@@ -1,7 +1,6 @@
-"""What can be downloaded: bytes that were uploaded, or bytes of any number that are made as they are sent.
-
-`GeneratedBytes` are blocks of 64 KiB that begin with their number, so that a block that is lost, doubled or
-out of place changes the hash; the rest of a block is the same in every one."""
+"""Downloadable content: uploaded bytes, or any number of bytes that are generated while they are sent.
+`GeneratedBytes` are blocks of 64 KiB that begin with their number, so that a lost, duplicated or reordered
+block changes the hash; the rest is the same in all blocks."""
 
 from __future__ import annotations
 
@@ -47,13 +46,13 @@ class GeneratedBytes:
 
 @dataclass(frozen=True, slots=True)
 class Blocks(Sequence[Piece]):
-    """The bytes from `start` to `end` of the blocks, one piece for each block that they touch."""
+    """The bytes from `start` to `end` of generated content, one piece per block."""
 
     start: int
     end: int
 
     def __len__(self) -> int:
-        # An empty content is one empty piece: a response needs one.
+        # Empty content is one empty piece, because a response needs at least one.
         return max(1, -(-self.end // BLOCK_BYTES) - self.start // BLOCK_BYTES)
 
     @overload
@@ -79,12 +78,13 @@ def filling() -> bytes:
     return Random("sandbox").randbytes(BLOCK_BYTES - 8)  # noqa: S311 - nothing secret
 
 
-# No content has so many bytes, and int() takes 4,300 digits at most.
+# Enough digits for any content; int() accepts at most 4,300.
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def download_response(content: Content, kind: str, request: Request) -> HttpResponse:
-    """The whole content, or the range of it that is asked for (RFC 9110 §14); several ranges are ignored."""
+    """The whole content, or the requested range (RFC 9110 §14); a request for several ranges gets the whole
+    content."""
     asked = RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
     start, end = parse_range(asked, content.size) if asked else (0, content.size)
     common = (b"accept-ranges", b"bytes"), (b"content-disposition", b"attachment")
@@ -93,16 +93,17 @@ def download_response(content: Content, kind: str, request: Request) -> HttpResp
         return response(416, b"text/html; charset=UTF-8", b"", size, *common)
     place = (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, content.size))
     head = response(206 if asked else 200, kind.encode(), b"", *common, *((place,) if asked else ()))
-    # The head was made for an empty body.
+    # Replaces the content-length of an empty body.
     length = (b"content-length", b"%d" % (end - start))
     headers = tuple(length if name == b"content-length" else (name, value) for name, value in head.headers)
     return HttpResponse(head.status, headers, content.pieces(start, end))
 
 
 def parse_range(asked: re.Match[str], size: int) -> tuple[int, int]:
-    """Start and end, exclusive; a start at or behind the end if the range cannot be satisfied."""
+    """Start and end (exclusive) of a range; the start is not before the end if the range cannot be
+    satisfied."""
     first, last = asked[1], asked[2]
     if not first:
-        # The last bytes, as many as asked for.
+        # A suffix range: the last bytes.
         return (max(0, size - int(last)), size) if last else (0, size)
     return int(first), min(int(last) + 1, size) if last else size

@@ -1,5 +1,5 @@
-"""Corpora of the semantic retriever (https://ai.google.dev/api/semantic-retrieval/corpora): documents,
-chunks, permissions. A query finds the chunks that share words with it."""
+"""Corpora of the semantic retriever (https://ai.google.dev/api/semantic-retrieval/corpora): documents, chunks
+and permissions. A query finds the chunks that have words in common with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Corpora:
     def routes(self) -> tuple[Route, ...]:
         chunks = self.chunks.path
         return (
-            # Before those of the collection, which has the same one: the first that matches answers.
+            # Before the routes of the collection, because the first match is used.
             Route("DELETE", "/{v}/corpora/{id}", partial(delete, self.corpora, self.documents)),
             *self.corpora.routes(),
             *self.documents.routes(),
@@ -55,7 +55,7 @@ class Corpora:
         if count is None or not 1 <= count <= MAX_RESULTS:
             raise invalid(f"results_count must be between 1 and {MAX_RESULTS}.")
         scored = [(relevance(item.document, wanted), item.document) for item in self.chunks.below(at.path)]
-        # What shares no word with the query is not found at all.
+        # Chunks without a common word are not found at all.
         best = sorted((item for item in scored if item[0]), key=lambda item: -item[0])[:count]
         relevant: list[Json] = [{"chunkRelevanceScore": score, "chunk": chunk} for score, chunk in best]
         return json_response({"relevantChunks": relevant} if relevant else {})
@@ -79,7 +79,7 @@ class Corpora:
 
 
 def batched(request: Request, name: str) -> list[Json]:
-    """What the requests of a batch hold. Raises GoogleError (400) without any."""
+    """The member `name` of each request of a batch. Raises GoogleError (400) if there are none."""
     found = messages(field(request.json(), "requests"))
     if not found:
         raise invalid("requests is not specified")
@@ -87,7 +87,7 @@ def batched(request: Request, name: str) -> list[Json]:
 
 
 def delete(of: Collection, inside: Collection, request: Request, at: Parameters) -> HttpResponse:
-    """With all that is inside only by `force`. Raises GoogleError (400)."""
+    """Deletes a resource; with children only if `force` is set. Raises GoogleError (400)."""
     name = of.require(at.path).name
     held = inside.below(name)
     if held and request.query.get("force", "").lower() != "true":
@@ -103,6 +103,6 @@ def words(written: str) -> set[str]:
 
 
 def relevance(chunk: Json, wanted: set[str]) -> float:
-    """The share of the wanted words that the chunk has."""
+    """The share of the wanted words that are in the chunk."""
     held = words(text(field(message(field(chunk, "data")), "stringValue")))
     return round(len(wanted & held) / len(wanted), 3)

@@ -1,7 +1,7 @@
 """embedContent and batchEmbedContents.
 
-Embeddings (https://ai.google.dev/api/embeddings) have realistic properties: length one, the same for the same
-text, and the closer to each other the more words two texts share (feature hashing,
+Embeddings (https://ai.google.dev/api/embeddings) have realistic properties: unit length, the same for the
+same text, and the closer to each other the more words two texts have in common (feature hashing,
 https://en.wikipedia.org/wiki/Feature_hashing).
 """
 
@@ -23,7 +23,7 @@ from gatekeeper.sandbox.token_counts import FileLookup, TokenCounts, content_tok
 
 PLACES_PER_WORD = 16
 NOISE = 0.05
-# Of a text to embed: further words change little and cost time.
+# Words of a text that are embedded: further words change little and take time.
 MAX_WORDS = 2_000
 MAX_DIMENSIONS = 3_072
 EMBEDDING_SECONDS = 0.15
@@ -97,7 +97,7 @@ def embedding(written: str, dimensions: int) -> list[float]:
     for word in re.findall(r"\w+", written.lower())[:MAX_WORDS]:
         for place in range(PLACES_PER_WORD):
             mixed = zlib.crc32(f"{place} {word}".encode())
-            # The sign comes from another bit than the position, so that colliding words do not just add up.
+            # The sign comes from another bit than the position, so that collisions may cancel out.
             numbers[mixed % dimensions] += 1 if mixed & 0x8000_0000 else -1
     # A zero vector cannot be normalized.
     length = math.hypot(*numbers) or 1.0

@@ -1,4 +1,4 @@
-"""generateContent and streamGenerateContent as a pure function: a call in, responses with usage out.
+"""generateContent and streamGenerateContent as a pure function from a call to responses with usage.
 
 Invariants of every response, because clients and meters rely on them: `totalTokenCount` is prompt +
 candidates + thoughts + tool use; counts of zero are omitted; in a stream each chunk has the usage so far, the
@@ -58,7 +58,7 @@ class Call:
 
     @property
     def modality(self) -> str:
-        """What is generated: the model's own kind of output, or the text that was asked for in its place."""
+        """The modality of the output: the model's own, or text if that was requested instead."""
         return "TEXT" if self.config.modalities == ["TEXT"] else self.model.modality
 
 
@@ -79,7 +79,7 @@ class Candidate:
     extra_fields: Json
 
     def document(self, index: int, at: int) -> Json:
-        """Its part of chunk number `at` of a stream."""
+        """Its part of the chunk `at` of a stream."""
         parts = self.deltas[at].parts
         content: Json = {"parts": parts, "role": "model"} if parts else {}
         last = at == len(self.deltas) - 1
@@ -164,7 +164,7 @@ def respond(call: Call) -> GenerateResponse:
 
 def generate_candidate(call: Call, index: int, max_tokens: int, thoughts: int) -> Candidate:
     """The candidate `index`, at most `max_tokens` long."""
-    # A later hop of a long decode goes on in other words.
+    # A later request of a long decode continues with other words.
     hop = (call.hop.number,) if call.hop.number > 1 else ()
     rng = seeded_random(call.prompt_text, call.config.seed, index, *hop)
     thinking = [Delta([{"text": thought(call.prompt_text, rng), "thought": True}], 0)]
@@ -176,7 +176,7 @@ def generate_candidate(call: Call, index: int, max_tokens: int, thoughts: int) -
     if function is not None:
         return function_call_candidate(function, before, max_tokens)
     full_text = until_stop(text_for(call, rng), call.config.stop_sequences)
-    # What fits into the tokens, by the rule that counts them.
+    # The text that fits into the tokens, by the rule of `token_counts`.
     truncated = full_text[: max_tokens * CHARACTERS_PER_TOKEN]
     written = before + deltas(truncated, rng)
     if truncated == full_text and not call.hop.is_last:
@@ -185,7 +185,8 @@ def generate_candidate(call: Call, index: int, max_tokens: int, thoughts: int) -
 
 
 def function_call_candidate(function: Json, before: list[Delta], max_tokens: int) -> Candidate:
-    """A call that exceeds `max_tokens` is not made at all: half a call would be useless."""
+    """A candidate with a function call; without it if it exceeds `max_tokens`, because half a call would be
+    useless."""
     tokens = json_tokens(function["functionCall"])
     if tokens > max_tokens:
         return Candidate([*before, Delta([], 0)], "MAX_TOKENS", {})
@@ -210,8 +211,8 @@ def text_for(call: Call, rng: Random) -> str:
 
 
 def deltas(full_text: str, rng: Random) -> list[Delta]:
-    """`full_text` in chunks of a few words, which together are exactly that; one empty delta for no text."""
-    # Leading spaces belong to no word: without a piece of their own they would be lost.
+    """Splits `full_text` into chunks of a few words; one empty delta for an empty text."""
+    # Leading spaces are not part of a word, so they get a piece of their own.
     words = re.findall(r"\S+\s*|^\s+", full_text)
     result: list[Delta] = []
     length = at = 0

@@ -1,4 +1,4 @@
-"""The `generationConfig` of a request, checked (https://ai.google.dev/api/generate-content#generationconfig)."""
+"""Parses `generationConfig` (https://ai.google.dev/api/generate-content#generationconfig)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ANY_JSON: Json = {"type": "OBJECT", "properties": {"answer": {"type": "STRING"},
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`thinking_budget` is the limit of thought tokens, 0 for none; `schema` is that of a JSON text, None for
-    free text; `choices` are the allowed texts, if restricted; `tier` is how the call is billed;
-    `modalities` are what is asked for, none for the model's own."""
+    """`thinking_budget` is the limit of thought tokens, 0 for none; `schema` is that of a JSON response, None
+    for free text; `choices` are the allowed texts (enum), if restricted; `tier` is the service tier;
+    `modalities` are the requested ones, empty for the model's own."""
 
     candidates: int
     max_output_tokens: int | None
@@ -45,7 +45,7 @@ class Config:
 
 
 def read_config(request: Json) -> Config:
-    """Raises GoogleError (400) for values that Google refuses."""
+    """Parses the config. Raises GoogleError (400) for values that Google rejects."""
     config = message(field(request, "generationConfig"))
     thinking = message(field(config, "thinkingConfig"))
     candidates, output = number(config, "candidateCount"), number(config, "maxOutputTokens")

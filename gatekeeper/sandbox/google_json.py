@@ -1,10 +1,9 @@
-"""JSON as Google's front end reads it (protobuf's JSON mapping, with some leniency of Google's own) and
-writes it.
+"""JSON as Google's front end parses it (protobuf's JSON mapping, with some leniency) and writes it.
 
-Reading: a field's name may be in camelCase or snake_case, a single value may replace a list of one, a number
-may be a string, `null` is absent, and arrays and objects may have a trailing comma. Writing: bodies are
-indented by two; events are on one line; `<` and `>` are escaped; `enum-encoding=int` replaces the names of
-enums by their numbers (https://protobuf.dev/programming-guides/json/).
+Parsing: a field's name may be in camelCase or snake_case, a single value may stand for a list of one, a
+number may be a string, `null` counts as absent, and arrays and objects may have a trailing comma. Writing:
+bodies are indented by two; events are on one line; `<` and `>` are escaped; `enum-encoding=int` replaces the
+names of enums by their numbers (https://protobuf.dev/programming-guides/json/).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import msgspec
 
 Json = dict[str, object]
 
-# Strings are matched too, and kept, so that no comma in one is taken for a trailing one.
+# Matches and keeps strings, so that a comma within one does not count as a trailing one.
 STRING_OR_TRAILING_COMMA = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")|,(?=\s*[\]}])', re.DOTALL)
 
 # Values are google.ai.generativelanguage.v1beta's (content.proto, safety.proto, generative_service.proto).
@@ -46,7 +45,7 @@ def decode(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:
-        # Only now: hardly any body has a trailing comma, and removing it takes another pass.
+        # Only on an error: hardly any body has a trailing comma, and removing it takes another pass.
         return msgspec.json.decode(STRING_OR_TRAILING_COMMA.sub(rb"\1", body))
 
 
@@ -135,7 +134,7 @@ def parse_problem(body: bytes, error: Exception) -> str:
     if match is None:
         return "Expected a value.\n\n^"
     at = int(match[1])
-    # Thirty bytes on either side: the line may be a whole large body.
+    # Thirty bytes on either side, because the line may be very long.
     start = max(body.rfind(b"\n", 0, at) + 1, at - 30)
     line = body[start : at + 30].partition(b"\n")[0].decode(errors="replace")
     return f"Unexpected token.\n{line}\n{' ' * (at - start)}^"

@@ -1,8 +1,8 @@
-"""HTTP requests and responses without a connection: bodies, the key, errors in the requested format, and what
-lets a web page read a response.
+"""HTTP requests and responses without a connection: bodies, API keys, errors in the requested format, and
+CORS.
 
 A body is counted and hashed as it arrives, and kept up to a limit, so that an upload of gigabytes takes no
-memory. As Google does, every page may read every response, and a preflight needs no key
+memory. Like at Google, every origin may read every response, and a CORS preflight needs no key
 (https://fetch.spec.whatwg.org/#http-cors-protocol).
 """
 
@@ -60,7 +60,7 @@ class BodyBuffer:
         if self.size <= self.limit:
             self._kept.append(data)
         else:
-            # Half of a body is useless.
+            # A truncated body is useless.
             self._kept.clear()
 
     @property
@@ -111,8 +111,8 @@ class Request:
         return self.query.get("alt") or self.query.get("$alt") or "json"
 
     def body(self) -> bytes:
-        """Inflated: Google's clients in Java send gzip. Raises GoogleError (400) for a larger body than
-        Google accepts."""
+        """The decompressed body (Google's clients in Java send gzip). Raises GoogleError (400) if it is
+        larger than Google accepts."""
         data = self.content.data
         if data is not None and self.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip"):
             data = inflated(data)
@@ -133,7 +133,8 @@ class Request:
 
 
 def inflated(data: bytes, limit: int = MAX_BODY_BYTES) -> bytes | None:
-    """None if it is larger than `limit`. Raises GoogleError (400) for what is no gzip."""
+    """Decompresses gzip; None if the result is larger than `limit`. Raises GoogleError (400) if it is not
+    gzip."""
     inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
         body = inflater.decompress(data, limit + 1)
@@ -160,9 +161,9 @@ class HttpResponse:
         return replace(self, pieces=[(first + seconds, data), *rest])
 
     def truncated(self) -> HttpResponse:
-        """At most the first two pieces and half of the next: the end is within an event, never between
-        two."""
-        # Two, so that a client has begun to show the stream when it breaks.
+        """The response cut off in the middle of an event: at most the first two pieces and half of the
+        next."""
+        # Two, so that a client has started to show the stream when it breaks.
         kept_pieces = min(2, len(self.pieces) - 1)
         seconds, data = self.pieces[kept_pieces]
         return replace(
@@ -195,13 +196,13 @@ def error_response(error: GoogleError, request: Request) -> HttpResponse:
     media type of an event stream."""
     if not request.path.endswith(":streamGenerateContent"):
         return json_response(error.document(), status=error.code)
-    # As recorded: an error is no event, whatever its media type says.
+    # As recorded: an error is plain JSON despite the media type.
     if request.response_format == "sse":
         return response(error.code, b"text/event-stream", indented(error.document()) + b"\n")
     return response(error.code, JSON_TYPE, b"[" + indented(error.document()) + b"\n]")
 
 
-# Gives an error the shape that a path's errors have.
+# Renders an error in the format of a path's API.
 RenderError = Callable[[GoogleError, Request], HttpResponse]
 
 
@@ -235,7 +236,7 @@ def preflight_response(request: Request) -> HttpResponse | None:
 
 
 def readable_by_page(answer: HttpResponse, request: Request) -> HttpResponse:
-    """The response with what lets the page that sent the request read it, if one did."""
+    """The response with CORS headers, if the request has an origin."""
     origin = request.headers.get("origin", "").encode()
     if not origin:
         return answer

@@ -1,7 +1,7 @@
-"""From an Interactions request to the generate request that asks for the same.
+"""Converts an Interactions request into an equivalent generate request.
 
-The input is a text, a content, or a list of contents, of turns (`role`) or of steps (`type`), as the API's
-history has them (https://ai.google.dev/api/interactions-api).
+The input is a text, a content, or a list of contents, turns (`role`) or steps (`type`), like the API's
+history (https://ai.google.dev/api/interactions-api).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from gatekeeper.sandbox.google_json import Json, field, message, messages, repeated, text
 
 MEDIA_TYPES = ("image", "audio", "video", "document")
-# The tools of Google's own, by their names here and in a generate request.
+# Google's own tools: their names here and in a generate request.
 TOOLS = {
     "google_search": "googleSearch",
     "url_context": "urlContext",
@@ -20,13 +20,13 @@ TOOLS = {
 
 
 def input_contents(given: object) -> list[Json]:
-    """The contents of a generate request; those of one role that follow each other stay separate."""
+    """Converts an input into contents; consecutive ones of the same role are not merged."""
     if isinstance(given, str):
         return [{"role": "user", "parts": [{"text": given}]}]
     items = [{"type": "text", "text": item} if isinstance(item, str) else item for item in repeated(given)]
     found = messages(items)
     if any(item.get("role") or "content" in item or is_step(item) for item in found):
-        # A content without parts is an error in a generate request: a thought, say, leaves none.
+        # A content without parts (for example only a thought) would be an error in a generate request.
         return [content for item in found if (content := turn(item))["parts"]]
     parts = [part for item in found for part in part_of(item)]
     return [{"role": "user", "parts": parts}] if parts else []
@@ -37,7 +37,7 @@ def is_step(item: Json) -> bool:
 
 
 def turn(item: Json) -> Json:
-    """A turn, a step or a lone content as one content of a generate request."""
+    """Converts a turn, a step or a single content into one content of a generate request."""
     given = item.get("content")
     contents: list[Json] = [{"type": "text", "text": given}] if isinstance(given, str) else messages(given)
     parts = [part for content in (contents if "content" in item else [item]) for part in part_of(content)]
@@ -46,8 +46,8 @@ def turn(item: Json) -> Json:
 
 
 def part_of(content: Json) -> list[Json]:
-    """The parts of a content; none for what a model does not read (thoughts, and results of Google's
-    tools)."""
+    """Converts a content into parts; none for content that a model does not read (thoughts, and results of
+    Google's tools)."""
     match text(content.get("type")):
         case "text":
             return [{"text": text(content.get("text"))}]
@@ -66,7 +66,7 @@ def part_of(content: Json) -> list[Json]:
 
 
 def generate_request(body: Json, history: list[Json]) -> Json:
-    """`history` are the contents of the interactions before this one."""
+    """The generate request; `history` are the contents of the previous interactions."""
     config = message(field(body, "generationConfig"))
     contents = input_contents(body.get("input"))
     request: Json = {
@@ -97,7 +97,7 @@ def generation_config(config: Json, body: Json) -> Json:
         "seed": config.get("seed"),
         "thinkingConfig": {name: value for name, value in thinking.items() if value},
     }
-    # A JSON schema, by itself or in an object that says so.
+    # A JSON schema, either directly or wrapped in an object.
     for wanted in messages(body.get("response_format")):
         is_format = wanted.get("type") == "text" or "schema" in wanted
         schema = wanted.get("schema") if is_format else wanted

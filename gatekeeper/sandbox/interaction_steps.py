@@ -1,4 +1,4 @@
-"""From a generated response to an interaction's steps, usage and events, in the form of recorded ones:
+"""Converts a generated response into an interaction's steps, usage and events, in the recorded format:
 compact JSON with sorted keys, events with an `event:` line and LF."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from gatekeeper.sandbox.google_json import Json, field, message, messages, sorte
 from gatekeeper.sandbox.tools import signature
 
 DONE = b"event: done\ndata: [DONE]\n\n"
-# `status` by the finish reason; anything else has failed.
+# `status` by finish reason; `failed` for any other.
 STATUSES = {"STOP": "completed", "MAX_TOKENS": "incomplete"}
 SEARCH_ID = "search_1"
 
@@ -80,7 +80,7 @@ def status_of(generated: GenerateResponse) -> str:
 
 
 def interaction_usage(reported: Json) -> Json:
-    """The usage of a generate call, in the words of the Interactions API: zeros are written."""
+    """The usage of a generate call in the format of the Interactions API, which includes zeros."""
     details = messages(field(reported, "promptTokensDetails"))
     return {
         "total_tokens": reported.get("totalTokenCount", 0),
@@ -101,7 +101,7 @@ def grounding_count(found: list[Json]) -> Json:
 
 
 def events(document: Json, text_pieces: list[str]) -> Iterator[Json]:
-    """The events of the interaction `document`, whose text comes in `text_pieces`."""
+    """The events of the interaction `document`; its text is streamed in `text_pieces`."""
     about: Json = {name: document[name] for name in ("id", "object", "model", "agent") if name in document}
     named: Json = {"interaction_id": document.get("id", ""), "status": "in_progress"}
     yield {"event_type": "interaction.created", "interaction": about | {"status": "in_progress"}}
@@ -112,13 +112,13 @@ def events(document: Json, text_pieces: list[str]) -> Iterator[Json]:
         for delta in deltas:
             yield {"event_type": "step.delta", "index": index, "delta": delta}
         yield {"event_type": "step.stop", "index": index}
-    # The steps have come in the events before.
+    # The steps were sent in earlier events.
     whole: Json = {name: value for name, value in document.items() if name != "steps"}
     yield {"event_type": "interaction.completed", "interaction": whole}
 
 
 def step_parts(step: Json, text_pieces: list[str]) -> tuple[Json, list[Json]]:
-    """The step as it starts, and what its deltas add to it."""
+    """The step as it starts, and its deltas."""
     match step["type"]:
         case "thought":
             said = messages(step.get("summary"))
@@ -138,7 +138,7 @@ def step_parts(step: Json, text_pieces: list[str]) -> tuple[Json, list[Json]]:
 
 
 def text_pieces(generated: GenerateResponse) -> list[str]:
-    """The text of the first candidate in the pieces of its stream."""
+    """The text of the first candidate, in the pieces of its stream."""
     parts = [part for item in generated.candidates[:1] for delta in item.deltas for part in delta.parts]
     return [text(part["text"]) for part in parts if "text" in part and not part.get("thought")]
 

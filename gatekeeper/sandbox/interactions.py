@@ -1,8 +1,8 @@
 """The Interactions API (https://ai.google.dev/api/interactions-api): create, stream, run in the background,
-get, cancel, delete, go on from an earlier one.
+get, cancel, delete, continue an earlier one.
 
-A background interaction is `in_progress` in the answer and at its first GET, then done. One with `store:
-false` has no id and cannot be read. An agent writes as a model does. What the sandbox leaves out: live
+A background interaction is `in_progress` in the response that creates it and at its first GET, then done. One
+with `store: false` has no id and cannot be read. An agent responds like a model. Not simulated: live
 interactions, remote environments, MCP servers."""
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from gatekeeper.sandbox.interaction_steps import (
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import MAX_TOTAL_BYTES, OVERHEAD_BYTES, Clock, ExpiringStore, format_timestamp
 
-# As long as Google keeps those of the paid tier.
+# As long as Google keeps interactions of the paid tier.
 TTL = 55 * 24 * 3600.0
-# GET requests that still find a background interaction in progress.
+# The number of GET requests at which a background interaction is still in progress.
 POLLS_UNTIL_DONE = 1
-# What agents write with.
+# The model of agents.
 AGENT_MODEL = "gemini-3.1-pro-preview"
 JSON_TYPE = b"application/json"
 # The recorded code of a 429, and likely ones for other statuses.
@@ -65,8 +65,8 @@ ERROR_CODES = {
 
 @dataclass(slots=True)
 class Interaction:
-    """`document` is how it ends; `contents` are all that a next one goes on from; `size` is that of the
-    request, in bytes."""
+    """`document` is its final state; `contents` is the history for the next interaction; `size` is that of
+    the request, in bytes."""
 
     name: str
     document: Json
@@ -78,7 +78,7 @@ class Interaction:
     cancelled: bool = False
 
     def now(self) -> Json:
-        """The document as it is now; steps and usage come at the end."""
+        """The document in its current state; steps and usage are only in the final one."""
         if self.cancelled or self.polls_until_done:
             hidden = ("steps", "usage", "service_tier")
             early: Json = {name: value for name, value in self.document.items() if name not in hidden}
@@ -87,7 +87,7 @@ class Interaction:
 
 
 class Interactions:
-    """All interactions, which share the generate calls' rules."""
+    """All interactions, which run as generate calls."""
 
     def __init__(self, clock: Clock, calls: Calls) -> None:
         self._clock = clock
@@ -112,13 +112,13 @@ class Interactions:
         if streamed:
             answer = stream_response(interaction, generated, call.command)
         else:
-            # In the background nobody waits for the answer.
+            # The response to a background interaction is not delayed.
             wait = 0 if interaction.polls_until_done else unary_seconds(generated)
             answer = response(200, JSON_TYPE, sorted_json(interaction.now()), seconds=wait)
         return apply_fault(call.command, answer)
 
     def start(self, body: Json, version: str) -> Interaction:
-        """One that nobody waits for. Raises GoogleError."""
+        """Starts an interaction in the background. Raises GoogleError."""
         return self.keep(respond_whole(self.call(body, version)), body, 0)
 
     def call(self, body: Json, version: str) -> Call:
@@ -145,7 +145,7 @@ class Interactions:
         if body.get("store") is not False:
             self._interactions.put(interaction)
         else:
-            # What is not stored cannot be named.
+            # An interaction that is not stored has no id.
             del interaction.document["id"]
         return interaction
 
@@ -179,10 +179,10 @@ class Interactions:
     def get(self, request: Request, at: Parameters) -> HttpResponse:
         interaction = self.require(at.name)
         if request.query.get("stream") == "true":
-            # Whoever reads the events waits for the last one: it is done then.
+            # Reading the events to the last one completes the interaction.
             interaction.polls_until_done = 0
             return replay_response(interaction, request.query.get("last_event_id", ""))
-        # As it is at this GET; the next one finds it a step further.
+        # The state at this GET; the next one gets the next state.
         document = interaction.now()
         interaction.polls_until_done = max(0, interaction.polls_until_done - 1)
         return response(200, JSON_TYPE, sorted_json(document))
@@ -200,12 +200,12 @@ class Interactions:
 
 
 def interaction_id() -> str:
-    """Of the recorded form."""
+    """A random id in the recorded format."""
     return f"v1_{base64.urlsafe_b64encode(secrets.token_bytes(48)).decode()}"
 
 
 def replied(generated: GenerateResponse) -> list[Json]:
-    """The model's turn, as a next interaction reads it."""
+    """The model's turn, as input of the next interaction."""
     parts = [part for item in generated.candidates[:1] for part in item.unary().deltas[0].parts]
     kept = [part for part in parts if not part.get("thought")]
     return [{"role": "model", "parts": kept}] if kept else []
@@ -222,7 +222,7 @@ def stream_response(
         found = [*found[: min(CHUNKS_BEFORE_ERROR, len(found) - 1)], failure]
     lines = [event_bytes(event) for event in found]
     delays = iter(chunk_delays(generated))
-    # Text comes at its pace, all else at once.
+    # Text is delayed, everything else is sent at once.
     pieces = [
         (next(delays, 0.0) if index == 0 or b"event: step.delta" in line[:18] else 0.0, line)
         for index, line in enumerate(lines)
@@ -231,10 +231,10 @@ def stream_response(
 
 
 def replay_response(interaction: Interaction, after: str) -> HttpResponse:
-    """All events, each with the id that a client gives as `last_event_id` to have the rest."""
+    """All events, each with an id, after the one that the client sends as `last_event_id`."""
     found = events(interaction.document, interaction.pieces)
     numbered = [event | {"event_id": str(number)} for number, event in enumerate(found, 1)]
-    # Ids count from 1, so that the id of an event is the index of the one behind it.
+    # Ids count from 1, so the id of an event is the index of the next one.
     rest = numbered[int(after) :] if after.isdecimal() and len(after) < 10 else numbered
     return event_stream([*((0.0, event_bytes(event)) for event in rest), (0.0, DONE)])
 
@@ -245,7 +245,8 @@ def event_stream(pieces: list[Piece]) -> HttpResponse:
 
 
 def interaction_error(error: GoogleError, request: Request) -> HttpResponse:
-    """Errors of the API itself have a word as code; those about the key come from Google's front end."""
+    """Errors of the Interactions API have a string as code; those about the key come from Google's front
+    end."""
     if isinstance(error, KeyRefused) or error.code not in ERROR_CODES:
         return error_response(error, request)
     document = {"error": {"message": error.message, "code": ERROR_CODES[error.code]}}

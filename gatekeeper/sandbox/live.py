@@ -1,12 +1,12 @@
 """A session of the Live API (https://ai.google.dev/api/live) without a connection: messages in, messages out.
 
-A turn is a generate call on all that was said before, so texts, tools and commands are the same. It ends with
-generationComplete, then turnComplete with its usage. Audio comes as silence, with its transcription if the
-setup asks for one. `!cut` breaks the connection, an error closes it, with the codes that Google uses: 1007
-for what is malformed, 1008 for what is refused, 1011 for the rest.
+A turn is a generate call with the whole history, so texts, tools and commands are the same. It ends with
+generationComplete, then turnComplete with its usage. Audio is silence, with a transcription if the setup
+requests one. `!cut` breaks the connection, an error closes it, with Google's codes: 1007 for malformed
+messages, 1008 for refused ones, 1011 for the rest.
 
-Not simulated: interruptions, proactive audio, goAway, the detection of speech: audio is answered at
-`audioStreamEnd` or `activityEnd`, text at once.
+Not simulated: interruptions, proactive audio, goAway, voice activity detection: the model responds to audio
+at `audioStreamEnd` or `activityEnd`, to text at once.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from gatekeeper.sandbox.token_counts import TokenCounts, token_details
 
 METHOD = "bidiGenerateContent"
 KINDS = ("setup", "clientContent", "realtimeInput", "toolResponse")
-# 16 bits a sample, 24 kHz: a quarter of a second, and its tokens at 32 a second.
+# A quarter of a second at 16 bits and 24 kHz, and its tokens at 32 per second.
 SILENCE = base64.b64encode(bytes(12_000)).decode()
 TOKENS_PER_SILENCE = 8
-# Of base64, in one turn.
+# Limit of base64 in one turn.
 MAX_HEARD_BYTES = 4 * 1024 * 1024
 CLOSE_CODES = {400: 1007, 401: 1008, 403: 1008, 404: 1008}
-# Of a reason in a Close frame, in UTF-8 (RFC 6455 §5.5).
+# Limit of the reason in a Close frame, in UTF-8 (RFC 6455 §5.5).
 MAX_REASON_BYTES = 123
-# Characters of text and base64 in a history: at four a token, most of the 131,072 tokens of a Live model.
+# Characters of text and base64 in a history: at four per token most of the 131,072 tokens of a Live model.
 MAX_HISTORY_CHARACTERS = 400_000
-# Of a turn without its texts and media: limits their number.
+# Characters that each turn counts in addition, which limits the number of turns.
 OVERHEAD_CHARACTERS = 100
 
 
@@ -59,8 +59,8 @@ def close_for(error: GoogleError) -> LiveClose:
 
 
 class History:
-    """What a session remembers: a sliding window over its turns, so that a long session costs no more than a
-    short one and stays within its model's context."""
+    """The history of a session: a sliding window of turns, which bounds the cost of a long session and stays
+    within the model's context."""
 
     def __init__(self, contents: Iterable[Json] = ()) -> None:
         self.contents: list[Json] = []
@@ -70,7 +70,7 @@ class History:
             self.add(content)
 
     def add(self, content: Json) -> None:
-        """Forgets the oldest turns until the rest fits; never the new one."""
+        """Adds a turn, and removes the oldest ones until the rest fits; never the new one."""
         self.contents.append(content)
         self._sizes.append(characters(content))
         self._size += self._sizes[-1]
@@ -91,7 +91,7 @@ def characters(content: Json) -> int:
 
 @dataclass(slots=True)
 class SavedSession:
-    """What a session remembers under its handle."""
+    """The history of a session that can be resumed by its handle."""
 
     name: str
     history: list[Json]
@@ -104,7 +104,7 @@ SavedSessions = ExpiringStore[SavedSession]
 
 @dataclass(slots=True)
 class LiveSession:
-    """`demanded` is the setup of an ephemeral token, which overrides the client's. Methods raise
+    """`demanded` is the setup of the ephemeral token, which takes precedence over the client's. Methods raise
     LiveClose."""
 
     calls: Calls
@@ -141,11 +141,11 @@ class LiveSession:
             raise close_for(error) from error
 
     def open(self, given: Json) -> Iterator[Outgoing]:
-        # What the token demands cannot be overridden by who has only the token.
+        # The client cannot override the setup of its token.
         self.setup = given | self.demanded
         model = text(json_field(self.setup, "model")).removeprefix("models/")
         probe: Json = {"contents": [{"parts": [{"text": "hi"}]}]}
-        # Only for its checks: an unknown model or a bad configuration closes the session at once.
+        # Only for validation: an unknown model or an invalid configuration closes the session at once.
         self.calls.call(self.request() | probe, self.version, model, METHOD)
         if handle := text(json_field(message(json_field(self.setup, "sessionResumption")), "handle")):
             found = self.saved.get(handle)
@@ -159,7 +159,7 @@ class LiveSession:
         return {name: value for name in kept if (value := json_field(self.setup, name)) is not None}
 
     def hear(self, given: Json) -> Iterator[Outgoing]:
-        """Input as it happens: text is a turn of its own, media are kept until the turn ends."""
+        """Handles `realtimeInput`: text is a turn of its own, media are collected until the turn ends."""
         media = [message(json_field(given, name)) for name in ("audio", "video")]
         media += messages(json_field(given, "mediaChunks"))
         for blob in media:
@@ -179,7 +179,7 @@ class LiveSession:
             yield from self.answer()
 
     def answer(self) -> Iterator[Outgoing]:
-        """The model's turn."""
+        """Generates the model's turn."""
         model = text(json_field(self.setup, "model")).removeprefix("models/")
         asked = self.request() | {"contents": self.history.contents}
         call = self.calls.call(asked, self.version, model, METHOD)
@@ -205,7 +205,7 @@ class LiveSession:
 
     def speak(self, generated: GenerateResponse) -> Iterator[Outgoing]:
         pieces = [delta for item in generated.candidates[:1] for delta in item.deltas]
-        # The delays are those of the longest candidate; only the first one speaks.
+        # The delays are those of the longest candidate, but only the first one is sent.
         for seconds, delta in zip(chunk_delays(generated), pieces, strict=False):
             if not self.audible:
                 yield seconds, {"serverContent": {"modelTurn": {"role": "model", "parts": delta.parts}}}
@@ -223,7 +223,8 @@ class LiveSession:
         return "AUDIO" in str(json_field(config, "responseModalities")).upper()
 
     def usage(self, generated: GenerateResponse) -> Json:
-        """Of the turn: its prompt is all that was said before. As recorded, the total leaves thoughts out."""
+        """The usage of the turn: its prompt is the whole history. As recorded, the total does not include
+        thoughts."""
         prompt, thoughts = generated.call.prompt, generated.thoughts
         deltas = generated.candidates[0].deltas if generated.candidates else []
         length = deltas[-1].tokens if deltas else 0
@@ -247,7 +248,7 @@ class LiveSession:
 
 
 def parse(frame: bytes) -> tuple[str, Json]:
-    """The kind of a client's message, and what it holds. Raises GoogleError (400)."""
+    """The kind of a client's message, and its content. Raises GoogleError (400)."""
     try:
         document = message(decode(frame))
     except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
-"""Live sessions over a WebSocket: the address, the key, JSON in binary frames, as Google sends it.
+"""Live sessions over a WebSocket: the URL, authentication, and JSON in binary frames, like Google's.
 
-Every handshake on the right path is accepted; what is wrong with it is told by a Close frame, which clients
-show. A key comes by header or `?key=`; an ephemeral token by `?access_token=` or `Authorization: Token`, on
+Every handshake on the right path is accepted; errors are reported in a Close frame, which clients show. A key
+is sent in the header or as `?key=`; an ephemeral token as `?access_token=` or `Authorization: Token`, on
 `BidiGenerateContentConstrained` only.
 """
 
@@ -33,7 +33,7 @@ MAX_SAVED = 1000
 
 
 class LiveSockets:
-    """All sessions; `clock` is that of what they save."""
+    """All sessions; `clock` is used for the expiry of saved sessions."""
 
     def __init__(self, clock: Clock, calls: Calls, tokens: AuthTokens) -> None:
         self._clock = clock
@@ -60,7 +60,7 @@ class LiveSockets:
                 await send({"type": "websocket.close", "code": close.code, "reason": close.reason})
 
     def authorize(self, request: Request, *, constrained: bool) -> Json:
-        """The setup that an ephemeral token demands. Raises LiveClose."""
+        """The setup that an ephemeral token requires. Raises LiveClose."""
         if constrained:
             demanded = self._tokens.use(request.query.get("access_token") or token_of(request))
             if demanded is None:
@@ -81,7 +81,7 @@ def token_of(request: Request) -> str:
 async def talk(
     session: LiveSession, receive: ASGIReceiveCallable, send: ASGISendCallable, time_scale: float
 ) -> None:
-    """Until the client closes. Raises LiveClose."""
+    """Runs the session until the client closes it. Raises LiveClose."""
     while True:
         event = await receive()
         if event["type"] != "websocket.receive":

@@ -1,8 +1,9 @@
-"""Long decodes: a response in several hops, each a request of its own, which a prompt asks for by `!hops=3`.
+"""Long decodes: a response in several hops, each a request of its own, which a prompt requests with
+`!hops=3`.
 
 Every hop but the last ends with the finish reason CONTINUATION and a token, with which the client sends its
-request again. The token holds all that the sandbox must know to go on, so that nothing is stored. As at
-Google each hop reads the prompt anew, and with it what was written so far.
+request again. The token contains the whole state, so nothing is stored. Like at Google each hop reads the
+prompt again, and the output so far.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _ASKED = re.compile(r"\s*!hops=([1-9]\d?)(?:\s|$)", re.ASCII)
 
 
 class _State(msgspec.Struct):
-    """What a token holds; `nonce` tells it from that of another decode."""
+    """The state in a token; `nonce` makes the tokens of different decodes distinct."""
 
     hop: int
     hops: int
@@ -33,7 +34,7 @@ class _State(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One request of a long decode: its number, how many there are, and the tokens of output before it."""
+    """One request of a long decode: its number, the total number, and the output tokens before it."""
 
     number: int = 1
     hops: int = 1
@@ -44,19 +45,19 @@ class Hop:
         return self.number >= self.hops
 
     def end(self, tokens: int) -> Json:
-        """What the last chunk has besides the finish reason, after so many tokens of this hop."""
+        """The fields of the last chunk besides the finish reason, after this number of tokens in the hop."""
         state = _State(self.number, self.hops, self.written + tokens, secrets.token_hex(8))
         return {"continuationToken": base64.b64encode(msgspec.json.encode(state)).decode()}
 
 
 def read_hop(request: Json, prompt_text: str) -> Hop:
-    """The hop that a request is. Raises GoogleError (400) for a token that is none of the sandbox's."""
+    """The hop of a request. Raises GoogleError (400) for a token that is not from the sandbox."""
     token = text(field(request, "continuationToken"))
     if not token:
         asked = _ASKED.match(prompt_text)
         return Hop(hops=int(asked[1])) if asked else Hop()
     try:
-        # As SDKs send bytes: in the alphabet for URLs, with or without padding.
+        # SDKs send bytes in the URL-safe alphabet, with or without padding.
         raw = base64.b64decode(token.translate(_TO_STANDARD) + "==", validate=False)
         state = msgspec.json.decode(raw, type=_State)
     except (binascii.Error, ValueError):

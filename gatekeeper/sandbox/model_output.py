@@ -1,9 +1,8 @@
-"""What the sandbox generates in place of a model: short plausible texts, a small PNG in one colour, and
-silence as long as a text would take to say.
+"""The output that the sandbox generates in place of a model: short plausible texts, a small PNG in one
+colour, and silence of the length of a spoken text.
 
-The prompt decides on the kind of text (the first match of `KINDS`) and on its topic, and a random generator
-seeded with the prompt on its wording: the same prompt gives the same text, in every process and on every
-machine.
+The prompt determines the kind of text (the first match of `KINDS`) and its topic; the wording comes from a
+random generator that is seeded with the prompt, so the same prompt always gives the same text.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from random import Random
 
 from gatekeeper.sandbox.google_json import Json, field, messages, text
 
-# From the prompt, its topic and the random generator to a text.
+# A function of the prompt, its topic and the random generator that returns a text.
 Writer = Callable[[str, str, Random], str]
 
-# Of the user's text: enough to choose a reply, however long the prompt is.
+# Characters of the user's text that are used, enough to choose a reply.
 MAX_PROMPT_CHARACTERS = 2_000
 
-# Google's: 1,290 tokens for an image, 25 for a second of speech.
+# Google's numbers: 1,290 tokens per image, 25 per second of speech.
 IMAGE_TOKENS = 1_290
 IMAGE_SIDE = 16  # pixels
 SPEECH_TOKENS_PER_SECOND = 25
 WORDS_PER_SECOND = 2.5
 MAX_SPEECH_SECONDS = 60
-# 16 bits a sample, 24 kHz
+# 16 bits per sample, 24 kHz
 SPEECH_BYTES_PER_SECOND = 48_000
 
 OPENERS = (
@@ -110,7 +109,7 @@ It runs in linear time and needs nothing but the standard library.'''
 def last_user_text(contents: list[Json]) -> str:
     """The last text of the user, at most `MAX_PROMPT_CHARACTERS` long."""
     for content in reversed(contents):
-        # Without a role a content is the user's, as at Google.
+        # Without a role a content is the user's, like at Google.
         if field(content, "role") in (None, "", "user"):
             texts = [text(part["text"]) for part in messages(field(content, "parts")) if "text" in part]
             if texts:
@@ -134,7 +133,7 @@ def long_story(prompt_text: str, rng: Random) -> str:
 
 
 def thought(prompt_text: str, rng: Random) -> str:
-    """A summary of thinking, in the form that `includeThoughts` gets: a title in bold, then prose."""
+    """A thought summary in the format of `includeThoughts`: a title in bold, then prose."""
     claim = rng.choice(CLAIMS).format(topic=topic(prompt_text))
     return f"**Considering the request**\n\nI'm looking at what is really asked. {claim}\n\n\n"
 
@@ -218,7 +217,7 @@ def seeded_random(*seeds: object) -> Random:
 
 
 def media_part(modality: str, prompt: str) -> tuple[Json, int]:
-    """The part of a response that is no text, and its tokens."""
+    """A response part that is not text, and its tokens."""
     if modality == "IMAGE":
         return inline("image/png", png(prompt)), IMAGE_TOKENS
     seconds = min(max(1, round(len(prompt.split()) / WORDS_PER_SECOND)), MAX_SPEECH_SECONDS)

@@ -1,8 +1,8 @@
-"""The paths in OpenAI's form but for chat completions and videos: models, embeddings, images, batches.
+"""The OpenAI-style paths except chat completions and videos: models, embeddings, images, batches.
 
-An id may have Google's prefix: `models/gemini-2.5-flash`. Embeddings come as numbers or, as OpenAI's SDKs ask
-for them, as base64 of little-endian float32. The input of a batch is a file of requests, uploaded by Google's
-Files API.
+An id may have Google's prefix: `models/gemini-2.5-flash`. Embeddings are numbers or, as OpenAI's SDKs request
+them, base64 of little-endian float32. The input of a batch is a file of requests that was uploaded with
+Google's Files API.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def compact(document: Json, seconds: float = 0) -> HttpResponse:
 
 def embed(request: Request, _at: Parameters) -> HttpResponse:
     body = request.json()
-    # Of several texts the last one, as of the contents of a prompt.
+    # The last of several texts, like in the contents of a prompt.
     command = parse_command(text(([*repeated(body.get("input"))] or [""])[-1]))
     return apply_fault(command, compact(embeddings(body), EMBEDDING_SECONDS))
 
@@ -137,7 +137,7 @@ class OpenAiBatches:
         data = self._files.read(file)
         requests = [parse_line(line) for line in data.splitlines() if line.strip()]
         run = self._openai.chat.answer if endpoint == CHAT else embeddings
-        # The input file in place of a display name, which this form does not have.
+        # The input file in place of a display name, which this format does not have.
         batch = self._batches.start(endpoint, "", file, requests, run, self.write, len(data))
         return compact(batch_object(batch))
 

@@ -1,8 +1,8 @@
-"""Chat completions in OpenAI's form (https://ai.google.dev/gemini-api/docs/openai): from such a request to a
-generate request, and back.
+"""OpenAI-style chat completions (https://ai.google.dev/gemini-api/docs/openai): converts a request into a
+generate request, and the response back.
 
-As recorded: `completion_tokens` leaves thoughts out, the total has them. With `include_usage` a stream has
-the usage so far in every chunk, of which the last one counts. An error is the only element of an array."""
+As recorded: `completion_tokens` does not include thoughts, the total does. With `include_usage` every chunk
+of a stream has the usage so far, and the last one counts. An error is the only element of an array."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gatekeeper.sandbox.routing import Parameters
 from gatekeeper.sandbox.store import Clock
 
 COMPACT_TYPE = b"application/json"
-# The version that Google's own errors name on these paths.
+# The version in Google's error messages on these paths.
 VERSION = "v1main"
 FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter"}
 TOOL_MODES = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
@@ -44,7 +44,7 @@ class ChatCompletions:
         self._calls = calls
 
     def answer(self, body: Json) -> Json:
-        """The completion that `body` asks for, whole. Raises GoogleError."""
+        """The unary completion for `body`. Raises GoogleError."""
         call = self.call(body)
         return completion(respond_whole(call), self.about(call, body))
 
@@ -89,7 +89,8 @@ def generate_request(body: Json) -> Json:
 
 
 def google_options(body: Json) -> Json:
-    """Google's own options: the SDK's `extra_body` puts them either beside the others or below its name."""
+    """Google's extensions: the SDK sends its `extra_body` either at the top level or nested under that
+    name."""
     return message(message(body.get("extra_body") or body).get("google"))
 
 
@@ -195,7 +196,7 @@ def choice(candidate: Json, name: str) -> Json:
     }
     found: Json = {"index": candidate.get("index", 0), name: said}
     if reason := text(candidate.get("finishReason")):
-        # OpenAI says why it stopped, Google says STOP for calls of functions too.
+        # OpenAI has a finish reason of its own for function calls, for which Google has STOP.
         found["finish_reason"] = "tool_calls" if calls else FINISH_REASONS.get(reason, "stop")
     return found
 

@@ -14,7 +14,7 @@ from gatekeeper.sandbox.store import Clock, ExpiringStore, page
 TTL = 48 * 3600.0
 MAX_OPERATIONS = 1000
 POLLS_UNTIL_DONE = 1
-# The resources that have operations, and how far below them these are.
+# The collections whose resources have operations.
 PARENTS = ("models", "tunedModels", "corpora", "fileSearchStores", "ragStores", "generatedFiles")
 PATHS = tuple(f"/{{v}}/{parent}/{{id}}/operations" for parent in PARENTS) + tuple(
     f"/{{v}}/{parent}/{{id}}/upload/operations" for parent in ("fileSearchStores", "ragStores")
@@ -23,7 +23,7 @@ PATHS = tuple(f"/{{v}}/{parent}/{{id}}/operations" for parent in PARENTS) + tupl
 
 @dataclass(slots=True)
 class Operation:
-    """`response` is there once it is done."""
+    """A long-running operation; `response` is returned when it is done."""
 
     name: str
     response: Json
@@ -61,7 +61,7 @@ class Operations:
         return operation
 
     def running(self, prefix: str) -> bool:
-        """Whether an operation whose name begins so is not done yet."""
+        """Whether an operation with this prefix in its name is not done yet."""
         found = [item for item in self._operations.all() if item.name.startswith(prefix)]
         return any(item.polls_until_done and not item.cancelled for item in found)
 
@@ -74,7 +74,7 @@ class Operations:
 
     def get(self, _request: Request, at: Parameters) -> HttpResponse:
         operation = self.require(at.path)
-        # As it is at this GET; the next one finds it a step further.
+        # The state at this GET; the next one gets the next state.
         document = operation.resource()
         operation.polls_until_done = max(0, operation.polls_until_done - 1)
         return json_response(document)

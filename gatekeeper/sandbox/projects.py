@@ -1,6 +1,6 @@
-"""The project's resources beside the Interactions API: webhooks, triggers, agents, environments, voices and
-credentials. They are kept and returned; no event is delivered, no schedule runs: a trigger runs when it is
-told to."""
+"""The resources related to the Interactions API: webhooks, triggers, agents, environments, voices and
+credentials. They are only stored: no event is delivered, and a trigger only runs on request, not on its
+schedule."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gatekeeper.sandbox.interactions import Interactions
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import Clock
 
-# Environments have times of other names than the rest.
+# The time fields of environments have other names.
 DATED = replace(IDENTIFIED, created="created", updated="updated")
-SHOWN_CHARACTERS = 10  # of a signing secret
+SHOWN_CHARACTERS = 10  # of a signing secret that are shown
 
 
 class Projects:
@@ -38,7 +38,7 @@ class Projects:
     def routes(self) -> tuple[Route, ...]:
         webhook, route = f"{self.webhooks.path}/{{id}}", self.webhooks.route
         return (
-            # Before those of the collection: the first that matches answers.
+            # Before the routes of the collection, because the first match is used.
             route("POST", self.webhooks.path, self.create_webhook),
             *self.webhooks.routes(),
             route("POST", f"{webhook}:ping", self.ping),
@@ -50,7 +50,7 @@ class Projects:
         )
 
     def create_webhook(self, request: Request, at: Parameters) -> HttpResponse:
-        """The secret is shown this once."""
+        """Creates a webhook. Only this response has its secret."""
         body = request.json()
         if not text(body.get("uri")):
             raise invalid("uri must be specified.")
@@ -91,7 +91,7 @@ def trigger(body: Json, _name: str) -> Json:
 
 
 def new_secret() -> str:
-    """In the form of Standard Webhooks."""
+    """A random secret in the format of Standard Webhooks."""
     return f"whsec_{secrets.token_urlsafe(32)}"
 
 

@@ -1,4 +1,4 @@
-"""Routes: from a method and a path to the function that responds. Each module of a resource has its own."""
+"""Routing by method and path. Each module of a resource defines its own routes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gatekeeper.sandbox.http import HttpResponse, RenderError, Request, error_response
 
-# Google's versions, those of before 2024 included; and a name without slash and colon.
+# Google's API versions, including those before 2024; and a name without slash and colon.
 PLACEHOLDERS = {"{v}": r"(?P<version>v1(?:(?:beta|alpha|main)\d*)?)", "{id}": r"([^/:]+)"}
 
 
@@ -35,7 +35,7 @@ Respond = Callable[[Request, Parameters], HttpResponse]
 @dataclass(frozen=True, slots=True)
 class Route:
     """A method and a path with placeholders (`PLACEHOLDERS`). `respond` raises GoogleError; `open` routes
-    need no key; `render_error` gives an error its shape."""
+    need no key; `render_error` renders an error."""
 
     method: str
     path: str
@@ -46,8 +46,8 @@ class Route:
 
 @cache
 def pattern(path: str) -> re.Pattern[str]:
-    """A path with placeholders. Compiled once a request may match it: to compile all took longer than all
-    else that the simulated API does at its start."""
+    """The pattern of a path with placeholders. Compiled lazily, because compiling all took longer than the
+    rest of the start of the simulated API."""
     pieces = re.split(r"(\{\w+\})", path)
     return re.compile("".join(PLACEHOLDERS.get(piece, re.escape(piece)) for piece in pieces))
 
@@ -57,14 +57,13 @@ Shape = tuple[str, int]
 
 @dataclass(slots=True)
 class RouteTable:
-    """Routes by method and number of slashes, so that a request is compared with few of them."""
+    """Routes indexed by method and number of slashes, so that a request is compared with few of them."""
 
     _by_shape: dict[Shape, list[Route]] = field(default_factory=dict[Shape, list[Route]])
 
     def add(self, routes: Iterable[Route]) -> None:
         for route in routes:
-            # A name in a path has no slash (`PLACEHOLDERS`), so that the number of slashes is that of the
-            # route.
+            # Names have no slash (`PLACEHOLDERS`), so a request's path has as many slashes as the route's.
             shape = route.method, route.path.count("/")
             self._by_shape.setdefault(shape, []).append(route)
 

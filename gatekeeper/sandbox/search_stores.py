@@ -1,5 +1,6 @@
-"""File search stores (https://ai.google.dev/api/file-search): documents come by upload or from the Files API,
-each by an operation; nothing is searched: a generate call with the tool is answered without the documents."""
+"""File search stores (https://ai.google.dev/api/file-search): documents are uploaded or imported from the
+Files API, each by an operation. Searches are not simulated: a generate call with the tool ignores the
+documents."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class FileSearchStores:
     def routes(self, uploads: Uploads) -> tuple[Route, ...]:
         return (
             Route("POST", "/{v}/fileSearchStores", self.create),
-            # Before those of the collection: the first that matches answers.
+            # Before the routes of the collection, because the first match is used.
             Route("DELETE", STORE, partial(delete, self.stores, self.documents)),
             *self.stores.routes(),
             *self.documents.routes(),
@@ -45,10 +46,10 @@ class FileSearchStores:
         )
 
     def create(self, request: Request, at: Parameters) -> HttpResponse:
-        """As recorded, the id is made of the display name and something random."""
+        """Creates a store. As recorded, its id has the display name and a random suffix."""
         body = request.json()
         shown = re.sub(r"[^a-z0-9]", "", text(field(body, "displayName")).lower())[:40]
-        # An empty one has `make` choose an id.
+        # With an empty one `make` chooses an id.
         identity = f"{shown}-{random_id(12)}" if shown else ""
         return json_response(self.stores.make(at.path, body, identity).document)
 
@@ -69,7 +70,7 @@ class FileSearchStores:
         return {"name": operation.name, "response": response}
 
     def upload_nothing(self, request: Request, at: Parameters) -> HttpResponse:
-        """Metadata alone, without the prefix for uploads."""
+        """An upload request without the upload prefix, which has only metadata."""
         self.stores.require(at.path)
         return json_response(self.finish(at, request.json(), "", BodyBuffer()))
 
@@ -87,7 +88,7 @@ class FileSearchStores:
         return json_response({"name": operation.name})
 
     def add(self, store: str, display_name: str, mime: str, size: int, metadata: Json) -> str:
-        """The new document's name."""
+        """Adds a document; returns its name."""
         given: Json = {
             "displayName": display_name,
             "mimeType": mime,

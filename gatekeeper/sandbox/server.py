@@ -1,5 +1,5 @@
-"""The sandbox's server: an ASGI 3 application, for which `Api` decides on every response, sent with realistic
-delays; served by Hypercorn on trio. Raw ASGI: a framework would add nothing but its cost."""
+"""The sandbox's server: an ASGI 3 application on Hypercorn and trio that sends the responses of `Api` with
+realistic delays. Raw ASGI, because a framework would only add overhead."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 # With Hypercorn's default of 100, hundreds of clients that connect at once would wait for seconds.
 BACKLOG = 4096
-# About as long as Google's front end keeps an idle connection.
+# About as long as Google's front end keeps idle connections.
 IDLE_SECONDS = 240
-# Hypercorn closes a connection after 1,000 requests unless told otherwise.
+# Hypercorn by default closes a connection after 1,000 requests.
 UNLIMITED = 2**62
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -91,10 +91,10 @@ class Sandbox:
         head = request_of(scope, BodyBuffer())
         # Before the body arrives: an interrupted upload must keep the bytes received so far.
         content = self._api.body_buffer(head)
-        # A client that has gone gets no response, but an upload keeps what it has sent.
+        # After a disconnect there is no response, but an upload keeps the received bytes.
         if await receive_body(receive, content):
             response = self._api.respond(request_of(scope, content))
-            # Only a response that takes a while is worth a task that waits for the client's disconnect.
+            # Only a response that takes a while needs a task that waits for a disconnect.
             if len(response.pieces) > 1 or response.pieces[0][0] * self._time_scale:
                 await self._send_until_disconnect(response, receive, send)
             else:
@@ -103,7 +103,7 @@ class Sandbox:
     async def _send_until_disconnect(
         self, response: HttpResponse, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        """Ends as soon as the client disconnects, which Hypercorn reports by `receive` only: it ignores
+        """Stops when the client disconnects, which Hypercorn reports only by `receive`: it ignores later
         sends."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait_for_disconnect, receive, nursery.cancel_scope)
@@ -111,8 +111,8 @@ class Sandbox:
             nursery.cancel_scope.cancel()
 
     async def _send(self, response: HttpResponse, send: ASGISendCallable) -> None:
-        """Sends the head with the first bytes, like Google. An incomplete response ends without its last
-        message; then the server closes the connection abruptly."""
+        """Sends the headers with the first bytes of the body, like Google. An incomplete response ends
+        without the last ASGI message; then the server closes the connection abruptly."""
         last = len(response.pieces) - 1
         for at, (seconds, data) in enumerate(response.pieces):
             if seconds and self._time_scale:

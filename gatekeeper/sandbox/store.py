@@ -1,5 +1,5 @@
-"""Named resources that expire, in memory and of bounded size: new ones evict the oldest; and how Google
-writes their ids, pages and times."""
+"""A bounded in-memory store of named resources that expire; new ones evict the oldest. Also Google's formats
+of ids, pages and times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gatekeeper.sandbox.google_json import Json, parse_int
 # Returns seconds since 1970; a parameter, so that tests can control the time.
 Clock = Callable[[], float]
 
-# Of one file or upload; of all together; of one without its content, which limits their number.
+# Limits of one file or upload, and of all together; the size of one without content, which limits the number.
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 MAX_TOTAL_BYTES = 256 * 1024 * 1024
 OVERHEAD_BYTES = 64 * 1024
@@ -93,7 +93,7 @@ def page(items: Sequence[T], size: str | None, token: str | None) -> tuple[Seque
         raise invalid("page_size must be a positive number.")
     # The token is an index, encoded so that it is as opaque to clients as Google's.
     start = parse_page_token(token) if token else 0
-    # A size beyond the maximum is not refused (https://google.aip.dev/158).
+    # A size beyond the maximum is reduced, not rejected (https://google.aip.dev/158).
     end = start + min(limit, MAX_PAGE_SIZE)
     more: Json = {"nextPageToken": base64.urlsafe_b64encode(b"at:%d" % end).decode()}
     return items[start:end], more if end < len(items) else {}
@@ -114,7 +114,7 @@ def format_timestamp(seconds: float) -> str:
 def parse_timestamp(written: str) -> float:
     """An RFC 3339 time in seconds since 1970. Raises GoogleError (400)."""
     try:
-        # In UTC, as it is written again: there the year may be beyond the last one.
+        # Converted to UTC here, where the year may overflow.
         return datetime.fromisoformat(written).astimezone(UTC).timestamp()
     except (ValueError, OverflowError) as error:
         raise invalid(f"Invalid time format: {written}") from error

@@ -1,7 +1,7 @@
 """The number of tokens of a request, by modality. countTokens and the prompt of a call use the same count.
 
 There is no tokenizer: four characters are a token, which is Google's own rule of thumb, an image is 258
-tokens, and audio and video are measured by their bytes at usual bit rates
+tokens, and audio and video are estimated from their bytes at typical bit rates
 (https://ai.google.dev/gemini-api/docs/tokens)."""
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from gatekeeper.sandbox.google_json import MODALITIES, Json, field, message, mes
 CHARACTERS_PER_TOKEN = 4
 IMAGE_TOKENS = 258
 PDF_PAGE_BYTES = 50_000
-# 128 kbit/s, 32 tokens a second
+# 128 kbit/s, 32 tokens per second
 AUDIO_BYTES_PER_TOKEN = 16_000 // 32
-# 2 Mbit/s, 263 tokens a second
+# 2 Mbit/s, 263 tokens per second
 VIDEO_BYTES_PER_TOKEN = 250_000 // 263
 
 # Tokens by modality (`TEXT`, `IMAGE`, …).
 TokenCounts = Counter[str]
 
-# From a file's URI to its MIME type and size in bytes; raises GoogleError for a missing file.
+# A function of a file's URI that returns its MIME type and size in bytes; raises GoogleError for a missing
+# file.
 FileLookup = Callable[[str], tuple[str, int]]
 
 
@@ -35,8 +36,8 @@ def character_tokens(length: int) -> int:
 
 
 def count_tokens(request: Json, find_file: FileLookup) -> TokenCounts:
-    """Of a generate request, a cached content or countTokens' body: contents, system instruction and
-    tools."""
+    """The tokens of a generate request, a cached content or a countTokens request: contents, system
+    instruction and tools."""
     total = TokenCounts()
     instruction = message(field(request, "systemInstruction"))
     for content in [instruction, *messages(field(request, "contents"))]:
@@ -54,7 +55,7 @@ def content_tokens(content: Json, find_file: FileLookup) -> TokenCounts:
 def part_tokens(part: Json, find_file: FileLookup) -> TokenCounts:
     inline, file = field(part, "inlineData"), field(part, "fileData")
     if inline is not None:
-        # Four characters of base64 are three bytes.
+        # Four base64 characters are three bytes.
         blob = message(inline)
         return media_tokens(text(field(blob, "mimeType")), len(text(field(blob, "data"))) * 3 // 4)
     if file is not None:

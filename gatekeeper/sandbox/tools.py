@@ -1,8 +1,8 @@
 """Function calls, grounding and structured output: when the sandbox calls a tool, and values for a schema.
 
-A function is called if the prompt names it (`get_weather`, or a significant word of it: "weather"), or if the
-request requires a call (mode ANY). With its result in the request, the response is text, so that an SDK that
-calls functions automatically comes to an end.
+A function is called if the prompt contains its name (`get_weather`, or a significant word of it: "weather"),
+or if the request requires a call (mode ANY). If the request has a function result, the response is text, so
+that an SDK with automatic function calling terminates.
 
 A schema is Google's (OpenAPI 3.0, types in capitals, `propertyOrdering`) or JSON Schema
 (`responseJsonSchema`, `parametersJsonSchema`; `$ref`, `const`, lists of types); the constraints are those
@@ -44,7 +44,7 @@ STOP_WORDS = {
     *("search", "send", "set", "show", "update", "current", "data", "function", "info", "tool"),
 }
 NO_PARAMETERS: Json = {"type": "object"}
-# Of the results that a search gives to the model; recorded: 100 to several thousand.
+# Tokens of the results of a search; recorded: 100 to several thousand.
 SEARCH_RESULT_TOKENS = 165
 WORD = re.compile(r"[A-Za-z][a-z]*|\d+")
 
@@ -101,7 +101,7 @@ def signature(prompt_text: str) -> str:
 
 
 def grounding(request: Json, prompt_text: str) -> tuple[Json, int]:
-    """A candidate's metadata of a web search or of retrieved pages, and the tokens of their results."""
+    """The grounding metadata of a web search or of retrieved URLs, and the tokens of their results."""
     extra_fields: Json = {}
     tools = messages(field(request, "tools"))
     pages = re.findall(r"https?://[^\s)>\"']+", prompt_text)
@@ -123,7 +123,7 @@ def search_metadata(prompt_text: str) -> Json:
     return {"searchEntryPoint": entry, "groundingChunks": [chunk], "webSearchQueries": [query]}
 
 
-# Further values are null: a schema that refers to itself twice would never end.
+# Further values are null, because a schema that references itself twice would never end.
 MAX_VALUES = 2_000
 # Below this depth optional properties and items are omitted.
 OPTIONAL_DEPTH = 6
@@ -165,7 +165,7 @@ class SchemaValueGenerator:
 
     def resolve(self, schema: Json, depth: int) -> Json:
         """Follows `$ref`, merges `allOf`, picks one of `anyOf` or `oneOf` (null at depth)."""
-        # Bounded: a reference may lead back to itself.
+        # Bounded, because references may be circular.
         for _ in range(OPTIONAL_DEPTH):
             if reference := text(schema.get("$ref")):
                 schema = self.dereference(reference)
@@ -209,7 +209,7 @@ class SchemaValueGenerator:
         required = repeated(field(schema, "required"))
         order = [text(name) for name in repeated(field(schema, "propertyOrdering"))]
         names = [name for name in order if name in properties]
-        # An order that names only some properties comes first.
+        # An order may name only some of the properties, which come first.
         names += [name for name in properties if name not in names]
         wanted = [name for name in names if depth <= OPTIONAL_DEPTH or name in required]
         return {name: self.value(message(properties[name]), depth + 1) for name in wanted}

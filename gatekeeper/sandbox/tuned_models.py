@@ -1,5 +1,5 @@
-"""Tuned models (https://ai.google.dev/api/tuning): an operation makes one, which then answers as its base
-model does; its permissions."""
+"""Tuned models (https://ai.google.dev/api/tuning): an operation creates one, which then responds like its
+base model; and its permissions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TunedModels:
     def routes(self) -> tuple[Route, ...]:
         dynamic = "/{v}/dynamic/{id}"
         return (
-            # Before those of the collection: the first that matches answers.
+            # Before the routes of the collection, because the first match is used.
             Route("POST", "/{v}/tunedModels", self.create),
             Route("GET", TUNED, self.get),
             *self.models.routes(),
@@ -48,7 +48,7 @@ class TunedModels:
         body = request.json()
         if not text(field(body, "baseModel")) or not message(field(body, "tuningTask")):
             raise invalid("* CreateTunedModelRequest.tuned_model: base_model and tuning_task are required\n")
-        # The training data are as large as they like, and Google does not return them.
+        # Without the training data, which may be large, and which Google does not return.
         known = {name: value for name, value in body.items() if name not in ("tuningTask", "tuning_task")}
         record = self.models.make("tunedModels", known, self.models.wanted_id(request))
         metadata: Json = {"@type": METADATA_TYPE, "tunedModel": record.name, "totalSteps": TOTAL_STEPS}
@@ -57,7 +57,7 @@ class TunedModels:
         return json_response(self._operations.start(name, record.document, metadata).resource())
 
     def get(self, _request: Request, at: Parameters) -> HttpResponse:
-        """CREATING as long as its operation is not done."""
+        """Gets a tuned model, which is CREATING until its operation is done."""
         found = self.models.require(at.path)
         running = self._operations.running(f"{found.name}/operations/")
         return json_response(found.document | ({"state": "CREATING"} if running else {}))

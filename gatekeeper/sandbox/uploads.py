@@ -1,13 +1,13 @@
 """Uploads of media (https://ai.google.dev/api/files#method:-media.upload): raw, multipart and resumable, the
-last by either of Google's protocols.
+latter in either of Google's protocols.
 
-By `X-Goog-Upload-Command`: `start` answers an address; bytes go there by `upload` with their offset, the last
-ones by `upload, finalize`; `query` tells how many have arrived, `cancel` ends it. By `uploadType=resumable`:
-the address is the `Location`, bytes are PUT there with their `Content-Range`, and 308 asks for more. An
-address is authorized by its upload id and needs no key.
+With `X-Goog-Upload-Command`: `start` returns a URL; bytes are sent there by `upload` with their offset, the
+last ones by `upload, finalize`; `query` returns how many have arrived, `cancel` ends it. With
+`uploadType=resumable`: the URL is the `Location`, bytes are PUT there with their `Content-Range`, and a 308
+requests more. The upload id authorizes a URL, so it needs no key.
 
-A multipart upload is taken apart as it arrives, so that one of gigabytes takes no memory. The sandbox accepts
-chunks of any size; Google's, but for the last, are multiples of 256 KiB.
+A multipart upload is parsed as it arrives, so that one of gigabytes takes no memory. The sandbox accepts
+chunks of any size; Google requires multiples of 256 KiB, except for the last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gatekeeper.sandbox.store import MAX_KEPT_BYTES, MAX_TOTAL_BYTES, OVERHEAD_B
 
 SESSION_TTL = 7 * 24 * 3600.0
 GRANULARITY = b"8388608"
-# Of a part's head, and of the metadata.
+# Limit of the headers of a part, and of the metadata.
 MAX_PART_BYTES = 1024 * 1024
 BLANK_LINE = re.compile(rb"\n\r?\n")
 PLAIN = b"text/plain; charset=utf-8"
@@ -42,9 +42,9 @@ class MultipartBody(BodyBuffer):
         self.media = BodyBuffer(limit)
         self.media_type = ""
         self.complete: bool = False
-        # Google takes both line ends: its own client in Python sends LF.
+        # Google accepts both line endings: its own Python client sends LF.
         self._delimiter = b"\n--" + boundary
-        # A delimiter begins with a line end, which the first one lacks.
+        # A delimiter begins with a line break, which the first one does not have.
         self._pending = b"\r\n"
         self._parts: int = 0
         self._in_head = False
@@ -58,7 +58,7 @@ class MultipartBody(BodyBuffer):
             self._pending = b""
 
     def _take_head(self) -> bool:
-        """Takes a part's head from the pending bytes; False if it has not arrived yet."""
+        """Parses the headers of a part; False if they have not arrived yet."""
         blank_line = BLANK_LINE.search(self._pending)
         if not blank_line:
             return False
@@ -70,12 +70,12 @@ class MultipartBody(BodyBuffer):
         return True
 
     def _take_body(self) -> bool:
-        """Takes what has arrived of a part's body; False if its end has not."""
+        """Reads the available bytes of a part's body; False if its end has not arrived yet."""
         body, delimiter, rest = self._pending.partition(self._delimiter)
         if delimiter:
             body = body.removesuffix(b"\r")
         else:
-            # The last bytes may be the beginning of a delimiter, or the return before it.
+            # The last bytes may be the beginning of a delimiter, or the CR before it.
             cut = max(0, len(self._pending) - len(self._delimiter))
             body, rest = self._pending[:cut], self._pending[cut:]
         if body and self._parts:
@@ -86,20 +86,20 @@ class MultipartBody(BodyBuffer):
 
 
 class UploadTarget(Protocol):
-    """What an upload becomes."""
+    """The resource that an upload creates."""
 
     def check(self, at: Parameters, metadata: Json, /) -> None:
-        """Raises GoogleError if there is no such place, or if it cannot take this."""
+        """Raises GoogleError if the parent does not exist or cannot accept the upload."""
         ...
 
     def finish(self, at: Parameters, metadata: Json, mime: str, content: BodyBuffer, /) -> Json:
-        """The document that the upload's last response carries. Raises GoogleError."""
+        """Creates the resource; returns the document of the upload's last response. Raises GoogleError."""
         ...
 
 
 @dataclass(slots=True)
 class UploadSession:
-    """A resumable upload; `document` is there once it is complete."""
+    """A resumable upload; `document` is set when it is complete."""
 
     name: str
     target: UploadTarget
@@ -115,12 +115,12 @@ class UploadSession:
         return self.content.kept_bytes + OVERHEAD_BYTES
 
     def accepts(self, request: Request) -> bool:
-        """Whether the body continues where the last one ended: at any other offset it would corrupt the
-        file."""
+        """Whether the body continues where the last one ended; any other offset would corrupt the file."""
         return self.document is None and body_offset(request) == self.content.size
 
     def finish(self) -> Json:
-        """The document. A second time creates nothing: a client repeats it if the response was lost."""
+        """Completes the upload; returns the document. Idempotent, because a client repeats it if the response
+        was lost."""
         if self.document is None:
             self.document = self.target.finish(self.at, self.metadata, self.mime, self.content)
         return self.document
@@ -131,12 +131,12 @@ def upload_commands(request: Request) -> list[str]:
 
 
 def body_offset(request: Request) -> int | None:
-    """Where the bytes of the request belong; None if it brings none."""
+    """The offset of the request's bytes; None if it has none."""
     if "x-goog-upload-command" in request.headers:
         offset = request.headers.get("x-goog-upload-offset", "0")
         return int(offset) if "upload" in upload_commands(request) and offset.isdecimal() else None
     if "content-range" not in request.headers:
-        # A PUT without a range brings the whole file.
+        # A PUT without a range has the whole file.
         return 0 if request.method == "PUT" else None
     place = CONTENT_RANGE.fullmatch(request.headers["content-range"])
     return int(place[1]) if place and place[1] else None
@@ -150,7 +150,7 @@ class Uploads:
         self._sessions = ExpiringStore[UploadSession](MAX_TOTAL_BYTES, clock)
 
     def routes(self, path: str, target: UploadTarget) -> tuple[Route, ...]:
-        """The routes for uploads to `path`, which become `target`'s."""
+        """The routes for uploads to `path`, which are passed to `target`."""
 
         def respond(request: Request, at: Parameters) -> HttpResponse:
             return self.upload(request, at, target)
@@ -174,7 +174,7 @@ class Uploads:
         return buffer
 
     def authorizes(self, request: Request) -> bool:
-        """Whether the request goes to an open upload, whose address needs no key."""
+        """Whether the request is for an open upload, whose URL needs no key."""
         return "/upload/" in request.path and self.session(request) is not None
 
     def session(self, request: Request) -> UploadSession | None:
@@ -215,7 +215,7 @@ class Uploads:
         session = self.session(request)
         if session is None:
             raise GoogleError(404, "Upload session not found or expired.")
-        # It was empty when it was put there: only now its bytes count against the limit of all.
+        # It was empty when it was stored: put it again, so that its bytes count towards the total limit.
         self._sessions.put(session)
         # The request has the session's content (`body_buffer`) only if it continues where that ends.
         if body_offset(request) is not None and session.content is not request.content:
@@ -234,21 +234,21 @@ class Uploads:
         return response(200, PLAIN, b"", *progress(session, status))
 
     def put(self, request: Request, session: UploadSession) -> HttpResponse:
-        """By the protocol of `uploadType=resumable`; 499 is Google's answer to a DELETE, which cancels."""
+        """Handles the protocol of `uploadType=resumable`; 499 is Google's response to a DELETE, which
+        cancels."""
         if request.method == "DELETE":
             self._sessions.drop(session.name)
             return response(499, PLAIN, b"")
         place = CONTENT_RANGE.fullmatch(request.headers.get("content-range", ""))
         received = session.content.size
-        # Complete: asked once more, without a range, or up to the size that the range announces.
+        # Complete: a repeated request, one without a range, or all bytes up to the size in the range.
         if session.document or place is None or place[3] == str(received):
             return json_response(session.finish())
         return response(308, PLAIN, b"", *([(b"range", b"bytes=0-%d" % (received - 1))] if received else []))
 
 
 def media_buffer(announced: str | None) -> BodyBuffer:
-    """Keeps nothing of what is announced to be too large to be kept whole: that would be memory for
-    nothing."""
+    """A buffer that keeps nothing if the announced size is too large to be kept completely."""
     too_large = announced is not None and announced.isdecimal() and int(announced) > MAX_KEPT_BYTES
     return BodyBuffer(0 if too_large else MAX_KEPT_BYTES)
 
@@ -266,7 +266,7 @@ def is_multipart(request: Request) -> bool:
 
 
 def parse_upload(request: Request) -> tuple[Json, str, BodyBuffer]:
-    """Metadata, MIME type and bytes of an upload in one request."""
+    """Metadata, MIME type and bytes of a single-request upload."""
     content = request.content
     if not is_multipart(request):
         return {}, request.headers.get("content-type", ""), content
