@@ -1,4 +1,4 @@
-"""A gateway for Google's Gemini API. The wheel takes its version from here: to look it up in the installed
-package's metadata took longer than all else that `--version` does."""
+"""A gateway for Google's Gemini API. The wheel's version is read from here: looking it up in the installed
+package's metadata took longer than the rest of `--version`."""
 
 __version__ = "0.1.0"

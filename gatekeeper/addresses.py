@@ -1,5 +1,5 @@
-"""Addresses: binding them, which belong to this machine, its local URL, and requests that may come from a web
-page."""
+"""IP addresses and hosts: binding sockets, recognizing this machine's addresses, its local URL, and requests
+that may come from another site's page."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def host_port(host: str, port: int) -> str:
 
 
 def split_authority(text: str) -> tuple[str, int | None] | None:
-    """Host (IPv6 in brackets) and port, if one is given, of a `Host` header; None for anything else: what is
-    accepted can stand in a URL without changing its syntax."""
+    """Host (IPv6 in brackets) and port, if given, of a `Host` header; None if it is invalid. What is accepted
+    is safe to insert into a URL."""
     found = AUTHORITY.fullmatch(text)
     port = int(found[2]) if found and found[2] else None
     if found is None or port == 0 or (port or 0) > 65535:
@@ -48,11 +48,11 @@ def local_url(host: str, port: int, scheme: str = "http") -> str:
 
 
 def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """A listening socket for each address that the host stands for, those of IPv4 first: `localhost` is
-    `127.0.0.1` to one client and `::1` to the next. `::` is every address, those of IPv4 included.
+    """Binds a listening socket for each address of the host, IPv4 first: some clients resolve `localhost` to
+    `127.0.0.1`, others to `::1`. `::` is every address, including those of IPv4.
 
-    Addresses of the name that are not available (`::1` if IPv6 is off) are skipped. Raises OSError, with no
-    socket left open, if one is in use, or there is none to listen on.
+    Addresses that are not available (`::1` if IPv6 is off) are skipped. Raises OSError, with no socket left
+    open, if one is in use, or none is available.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     places = dict.fromkeys((family, address) for family, *_, address in found)
@@ -115,9 +115,9 @@ def is_own_url(url: str, port: int) -> bool:
 
 
 def is_local_address(address: str) -> bool:
-    """Whether an IP address is one of this machine's: then it is its own source address."""
+    """Whether an IP address is one of this machine's: then the route to it has it as source address."""
     to = parse_ip(address)
-    # 0.0.0.0 is none, but connecting to it reaches this machine.
+    # Connecting to 0.0.0.0 reaches this machine, too.
     if to.is_loopback or to.is_unspecified:
         return True
     family = socket.AF_INET if to.version == 4 else socket.AF_INET6

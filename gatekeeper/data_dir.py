@@ -4,8 +4,9 @@ Real and simulated spend never mix. A gateway writes a marker file into its fold
 next to a key database outside of it. A folder or database without a marker is empty, or older than the
 markers: then it counts as Google's, because real spend must never be mixed with the sandbox's.
 
-One gateway at a time: locks on the folder and on the key database, which end with the process that has them.
-Only the owner has access: new files are created so, and permissions of existing ones are restricted.
+One gateway at a time: locks on the folder and on the key database, which the kernel releases when their
+process ends. Only the owner has access: new files are created so, and permissions of existing ones are
+restricted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gatekeeper.settings import Settings
 KIND_FILE = "gatekeeper.kind"
 LOCK_FILE = "gatekeeper.lock"
 GATEWAY, REPRICING = "gateway", "prices reprice"
-"""Who may hold the locks; a repricing without a gateway ends by itself."""
+"""The kinds of processes that hold the locks; a repricing without a gateway ends by itself."""
 GOOGLE, SANDBOX = "google", "sandbox"
 ANALYTICS_FILE = "gatekeeper.duckdb"
 CONTENTS = ("keys.sqlite", "journal", ANALYTICS_FILE)
@@ -65,7 +66,7 @@ def _read_marker(marker: Path) -> str:
 
 
 class DataInUse(Exception):
-    """Another process holds the lock on `path`: a `holder`, if it has said so."""
+    """Another process holds the lock on `path`; `holder` is its kind, if it has written that."""
 
     def __init__(self, path: Path, holder: str = "") -> None:
         super().__init__(str(path))
@@ -74,7 +75,7 @@ class DataInUse(Exception):
 
 @contextmanager
 def lock_data(folder: Path, store: Path, holder: str = GATEWAY) -> Generator[None]:
-    """Locks the folder and the key database for this process, which is a `holder`.
+    """Locks the folder and the key database for this process; `holder` is its kind.
 
     Raises DataInUse, with `folder` or `store`, and OSError if the folder is not writable.
     """
@@ -129,7 +130,7 @@ def _flock(path: Path, flags: int, reported: Path, kind: int = fcntl.LOCK_EX) ->
 
 
 def _holder(file: int) -> str:
-    """What the one that has locked this file has written into it; a folder has nothing."""
+    """The kind of the process that has locked this file, which it has written into it; empty for a folder."""
     try:
         return os.read(file, 100).decode(errors="replace")
     except OSError:
@@ -137,7 +138,7 @@ def _holder(file: int) -> str:
 
 
 def set_private_umask() -> None:
-    """Only the owner gets access to files created from now on, DuckDB's and SQLite's own files too."""
+    """From now on created files, including those of DuckDB and SQLite, are accessible to their owner only."""
     os.umask(GROUP_OTHER_BITS)
 
 

@@ -37,7 +37,7 @@ SCHEMAS_WITHOUT_OWNERS = range(1, 9)
 
 
 class DataUnusable(Exception):
-    """Why the data cannot be used, in one line."""
+    """The data cannot be used; the message is one line."""
 
 
 class DataStores(NamedTuple):
@@ -63,15 +63,15 @@ async def open_data(settings: Settings) -> AsyncGenerator[DataStores]:
     try:
         yield stores
     finally:
-        # A stop that is cut short still writes what calls have left in memory. The ledger first: closing it
-        # stores the spend in the keys' database.
+        # Shielded: a cancelled shutdown must still write what is in memory. The ledger first: closing it
+        # stores the spend in the key database.
         with trio.CancelScope(shield=True):
             await stores.ledger.close()
             stores.store.close()
 
 
 def _gateway_limits(settings: Settings) -> Limits:
-    """Those of all calls together."""
+    """The limits of all calls together."""
     return Limits(
         max_budget_pico=None if settings.max_budget is None else pico(settings.max_budget),
         soft_budget_pico=None if settings.soft_budget is None else pico(settings.soft_budget),
@@ -89,11 +89,11 @@ async def _open(settings: Settings) -> DataStores:
         AuditLog(SqliteAuditStore(store)),
     )
     sessions = Sessions(SqliteSessionStore(store))
-    # Expired ones only: uploads and tokens outlive a restart.
+    # Removes expired ones only: uploads and tokens survive a restart.
     await sessions.purge(now_micros())
     ledger = Ledger(settings.data, settings.timezone)
-    # Spend is brought up to the journal's end before the first call, or a budget that was used up would
-    # be available again after a kill -9.
+    # Spend is brought up to the journal's end before the first call; otherwise a used-up budget would be
+    # available again after a kill -9.
     long_decodes = LongDecodes(SqliteContinuationStore(store))
     await long_decodes.load()
     searches = SqliteFreeSearchStore(store)
@@ -132,7 +132,8 @@ async def _open(settings: Settings) -> DataStores:
 
 
 def warn_of_unowned(store: SqliteKeyStore, settings: Settings) -> None:
-    """Once, at the first start after an update: keys do not see any more what they had made before."""
+    """Warns, once, at the first start after an update from a version without owners: keys cannot see any more
+    what they had created before."""
     if store.schema_before in SCHEMAS_WITHOUT_OWNERS and settings.unowned == "deny":
         detail = "files, caches, batches … of before this version belong to nobody, and keys do not see them"
         log.warning("resources_without_owner", detail=detail, remedy="set unowned to `allow` to show them")

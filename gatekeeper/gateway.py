@@ -1,4 +1,4 @@
-"""What one running gateway is made of, as the admin API and the process see it."""
+"""The parts of a running gateway that the admin API and the process use."""
 
 from __future__ import annotations
 

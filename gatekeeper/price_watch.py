@@ -15,21 +15,21 @@ from gatekeeper.runtime import file_state, now_micros
 from gatekeeper.settings import OwnPrices
 from gatekeeper.startup import load_catalogue
 
-CHECK_SECONDS = 1.0  # seconds between two looks at the file
+CHECK_SECONDS = 1.0  # seconds between two checks of the file
 
 
-class Priced(Protocol):
-    """What has the prices in force, and what keeps a newer file from being used."""
+class PriceHolder(Protocol):
+    """An object that holds the current prices, and why a newer file is not in use."""
 
     catalogue: Catalogue
     price_faults: tuple[str, ...]
 
 
 class PriceWatch:
-    """Keeps the prices of `context` those of the user's own file, over the built-in ones. A faulty
-    file leaves the last good prices in force."""
+    """Keeps the prices of `context` up to date with the user's own file, which overrides the built-in ones. A
+    file with errors leaves the last good prices in force."""
 
-    def __init__(self, own: OwnPrices, context: Priced, audit: AuditLog) -> None:
+    def __init__(self, own: OwnPrices, context: PriceHolder, audit: AuditLog) -> None:
         self._own = own
         self._context = context
         self._audit = audit
@@ -38,7 +38,7 @@ class PriceWatch:
         self._asked = trio.Event()
 
     def reload(self) -> None:
-        """Has the file read again at once."""
+        """Makes `watch` read the file again at once."""
         self._asked.set()
 
     async def watch(self) -> None:

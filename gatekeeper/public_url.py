@@ -32,7 +32,8 @@ RequestScope = Mapping[str, Any]
 
 
 class Origin(NamedTuple):
-    """How the client made its request, as far as it is told; `port` and `prefix` may be empty."""
+    """The URL by which the client made its request, as far as proxies tell; `port` and `prefix` may be
+    empty."""
 
     client: str
     scheme: str

@@ -44,8 +44,8 @@ def can_open_file() -> bool:
 
 
 def file_state(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file is written or replaced, and when it is given other permissions; None if it is
-    missing or out of reach."""
+    """The state of a file, which differs after it was written or replaced, or its permissions were changed;
+    None if it is missing or not accessible."""
     try:
         found = path.stat()
     except OSError:
@@ -66,8 +66,8 @@ def reserve_standard_fds() -> None:
 
 
 def avoid_unknown_zone() -> None:
-    """Takes UTC for a `TZ` that is a day or more off, as the C library does for any other that is no zone:
-    Python refuses to convert times to it."""
+    """Sets `TZ` to UTC if its offset is a day or more: Python refuses to convert times to such a zone. The C
+    library takes UTC for other invalid zones, too."""
     if max(abs(time.timezone), abs(time.altzone)) >= 86_400:
         os.environ["TZ"] = "UTC"
         time.tzset()
@@ -137,8 +137,8 @@ def drop_executable_pages(library: str) -> None:
 
 @contextlib.contextmanager
 def collection_paused() -> Generator[None]:
-    """While very many objects are made that stay, scanning them over and over takes longer than making
-    them."""
+    """Pauses the garbage collector while very many permanent objects are created: scanning them repeatedly
+    takes longer than creating them."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

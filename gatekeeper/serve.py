@@ -42,7 +42,7 @@ POLL_INTERVAL = 0.05  # seconds between two checks whether admitted calls still 
 
 
 class StartupError(Exception):
-    """Why the gateway cannot start: a message of a line for each reason, and the exit status."""
+    """The gateway cannot start: a message with a line for each reason, and the exit status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -126,7 +126,7 @@ def locked_data_folder(settings: Settings) -> Generator[None]:
         try:
             # 0o700 from the first moment: whoever opens a folder keeps access when permissions change.
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock_when_repriced(settings, held)
+            lock_after_repricing(settings, held)
         except data_dir.DataInUse as other:
             choice = "--data" if other.path == data else "DATABASE_URL"
             what = f"data folder {data}" if other.path == data else f"keys in {other.path}"
@@ -141,9 +141,9 @@ def locked_data_folder(settings: Settings) -> Generator[None]:
         yield
 
 
-def lock_when_repriced(settings: Settings, held: ExitStack) -> None:
-    """Locks the data folder, after a repricing that was begun while no gateway ran: a service that is not
-    started again would cost more than to wait. Raises DataInUse and OSError."""
+def lock_after_repricing(settings: Settings, held: ExitStack) -> None:
+    """Locks the data folder; waits if `prices reprice` has it locked, because a service manager may not retry
+    a failed start. Raises DataInUse and OSError."""
     is_told = False
     while True:
         try:

@@ -48,8 +48,8 @@ def missing_google_key(settings: Settings) -> StartupProblem | None:
 
 
 def upstream_is_self(settings: Settings) -> StartupProblem | None:
-    """Such a gateway would relay each call to itself until there are no descriptors left. Any address of this
-    machine counts."""
+    """The problem of an upstream that is the gateway itself, by any address of this machine: each call would
+    be relayed in a loop until there are no descriptors left."""
     # By any name of the URL: one in /etc/hosts, another interface, 0.0.0.0.
     if settings.sandbox or not addresses.is_own_url(settings.upstream, settings.port):
         return None

@@ -1,4 +1,4 @@
-"""The signals that stop the gateway, and SIGHUP, which has its files read again."""
+"""The signals that stop the gateway, and SIGHUP, which makes it read its files again."""
 
 from __future__ import annotations
 

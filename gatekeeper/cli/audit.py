@@ -30,7 +30,7 @@ from gatekeeper.client.formats import EMPTY, local_now, short_moment, timestamp
     "--by",
     metavar="WHO",
     help="Only by these: ids or aliases of keys, master, open, gateway.",
-    shell_complete=live_values.list_of(live_values.who),
+    shell_complete=live_values.list_of(live_values.actors),
 )
 @click.option("--since", metavar="TIME", help="From this time on: 2026-11-24, 7d.")
 @click.option("--until", metavar="TIME", help="Before this time.")

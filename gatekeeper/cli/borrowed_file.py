@@ -1,4 +1,4 @@
-"""The analytics file, borrowed from the gateway: by a program (`gatekeeper sql --exec`) or by this command
+"""The loan of the analytics file by the gateway, to a program (`gatekeeper sql --exec`) or to this command
 itself. It is returned however they end."""
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Borrower:
-    """What has the file, and the signals that it gets in place of this command: until it runs they are kept,
-    because a loan that is asked for must first be known to be returned."""
+    """The program that has the file. It gets the signals sent to this command; until it runs they are held
+    back, because a loan that was requested must be returned."""
 
     def __init__(self) -> None:
         self.kept: list[int] = []
@@ -57,8 +57,8 @@ class Borrower:
 
 
 class Ending:
-    """The signals that would end this command. While the file is asked for and returned they are kept, and
-    whoever insists ends it; otherwise they raise SystemExit."""
+    """The signals that end this command. While the file is requested and returned they are held back, unless
+    repeated; otherwise they raise SystemExit."""
 
     def __init__(self) -> None:
         self.kept: list[int] = []
@@ -116,8 +116,8 @@ def borrowed(target: Target, seconds: int) -> Generator[Path]:
 
 @contextmanager
 def returned_if_killed(target: Target) -> Generator[None]:
-    """Has a process return the file if this one is killed, as no handler can. The program goes on then, and
-    the gateway takes the file back once it is done."""
+    """Starts a process that returns the file if this one is killed, which no handler can. The program
+    continues then, and the gateway opens the file once the program has closed it."""
     is_over, ends = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -147,7 +147,7 @@ def _return_after(is_over: int, ends: int, target: Target) -> NoReturn:
 
 
 def status_of(number: int) -> int:
-    """As shells report the end by a signal."""
+    """The exit status, as shells report it for the end by a signal."""
     return 128 + number
 
 

@@ -1,5 +1,5 @@
-"""Which calls a command is about: its options, the completion of `--query` (the fields of the filter grammar,
-and their values), the pointer to an error in a filter, and what to say where no call matches.
+"""The call filter of commands: its options, the completion of `--query` (fields and values), the pointer to
+an error in a filter, and the message if no call matches.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def values_of(field: str, context: click.Context) -> Values:
 
 
 def quote(value: str) -> str:
-    """As the grammar wants a value that has blanks, commas, quotes, or wildcards."""
+    """The value in quotes if the grammar needs them: with blanks, commas, quotes or wildcards."""
     if not re.search(r'[\s,"*?\\]', value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')

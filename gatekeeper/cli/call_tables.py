@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
+from gatekeeper.cli.table_layout import DROPPED_FIRST, TableColumn
 from gatekeeper.client import call_columns, formats
 from gatekeeper.client.call_text import call_state
 from gatekeeper.client.call_types import Call
@@ -52,7 +52,7 @@ def _number(column: Column[Call], drop: int) -> TableColumn[Call]:
 
 
 STARTED: TableColumn[Call] = TableColumn("started", 0, started_cell, short=short_started_cell)
-ID: TableColumn[Call] = TableColumn("id", 0, lambda call: (call.id, TextRole.PLAIN), drop=FIRST_TO_GO)
+ID: TableColumn[Call] = TableColumn("id", 0, lambda call: (call.id, TextRole.PLAIN), drop=DROPPED_FIRST)
 KEY: TableColumn[Call] = TableColumn("key", 14, call_columns.key_cell)
 MODEL: TableColumn[Call] = TableColumn(
     "model", 14, call_columns.model_cell, short=call_columns.short_model_cell

@@ -207,7 +207,7 @@ def call_line_printer(width: int) -> tuple[Print, Callable[[], None]]:
     def titles() -> None:
         print_cells([(header_row(columns, widths), TextRole.DIM)])
 
-    line = uncut_cells if limited_width() is None else call_columns.call_cells
+    line = untruncated_cells if limited_width() is None else call_columns.call_cells
 
     def show(event: CallFinished) -> None:
         call: Call = event.value
@@ -216,7 +216,7 @@ def call_line_printer(width: int) -> tuple[Print, Callable[[], None]]:
     return show, titles
 
 
-def uncut_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Call) -> list[Cell]:
+def untruncated_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Call) -> list[Cell]:
     """As `cells`, for a pipe: a text that is too long for its column is not cut."""
     uncut: list[Cell] = []
     for column, (padded, role), size in zip(columns, cells(columns, widths, call), widths, strict=True):

@@ -1,4 +1,4 @@
-"""What the commands about prices share: the catalogue in force, the user's own prices over it, and times."""
+"""The price catalogue for commands: the built-in one with the user's own prices over it; and times."""
 
 from __future__ import annotations
 

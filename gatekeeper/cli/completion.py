@@ -1,4 +1,4 @@
-"""Completion of the command line: the scripts for bash, zsh and fish, and what they ask for.
+"""Shell completion: the scripts for bash, zsh and fish, and the responses to them.
 
 A script runs `gatekeeper` itself, with `_GATEKEEPER_COMPLETE` in the environment and what has been typed as
 arguments:
@@ -7,8 +7,8 @@ arguments:
 - zsh and fish give the words up to the cursor, without their quotes.
 
 The first line of the answer says how to go on: `words` follow, one a line, for zsh and fish with their
-meaning behind a tab; or `files` of the current folder are meant. Whatever goes wrong, there is nothing to
-complete, and nothing is printed into the line that somebody types.
+meaning behind a tab; or `files` of the current folder are meant. On any error there are no completions, and
+nothing is printed.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def completion(shell: str) -> None:
 
 
 def answer(root: click.Group, shell: str, args: Sequence[str]) -> str:
-    """What a script is told; empty if there is nothing to complete, or anything is wrong."""
+    """The response to a script; empty if there is nothing to complete, and on any error."""
     try:
         return bash_answer(root, *args) if shell == "bash" else words_answer(root, args)
     except Exception:  # noqa: BLE001 - in the middle of somebody's line no error can be told
@@ -163,12 +163,12 @@ def completions(root: click.Group, before: Sequence[str], last: str) -> dict[str
         # Click would take a term that is negated for an option.
         last, prefix = last[1:], f"{prefix}-"
     found = shell.get_completions([*before], last)
-    return {prefix + item.value: item for item in found if may_stand(item, after_dashes="--" in before)}
+    return {prefix + item.value: item for item in found if is_safe(item, after_dashes="--" in before)}
 
 
-def may_stand(item: CompletionItem[str], *, after_dashes: bool) -> bool:
-    """Whatever the gateway says: no line break, no control character for the terminal, and no name that the
-    command would take for an option."""
+def is_safe(item: CompletionItem[str], *, after_dashes: bool) -> bool:
+    """Whether a value from the gateway can be a completion: it has no line break or control character, and
+    would not be taken for an option."""
     is_option = item.is_argument and item.value.startswith("-") and not after_dashes
     return not (is_option or UNSAFE.search(item.value))
 

@@ -1,4 +1,5 @@
-"""What the commands share: exit statuses, the format of help, and the options for a gateway or for settings.
+"""Conventions of all commands: exit statuses, errors, the format of help, and the options for a gateway or
+for settings.
 
 `gatekeeper --help` imports this module, so it imports nothing but click: the settings and the HTTP client are
 imported by the functions that need them.
@@ -66,8 +67,8 @@ class ExitStatus(IntEnum):
 
 
 class CommandError(Exception):
-    """Why a command failed: one line for people, or one for each fault, and the exit status. `excerpt` is
-    printed below, as it is."""
+    """A command failed: a message, with a line for each error, and the exit status. `excerpt` is printed
+    below it unchanged."""
 
     def __init__(self, message: str, status: ExitStatus, *more: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Work with a deadline: what asks the network must not keep a command waiting."""
+"""Work with a deadline: a slow network must not block a command."""
 
 from __future__ import annotations
 

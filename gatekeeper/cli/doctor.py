@@ -1,5 +1,5 @@
-"""The set-up of a gateway: `gatekeeper doctor` checks it, `gatekeeper config` prints the settings of one that
-is started here.
+"""`gatekeeper doctor` checks the set-up of a gateway; `gatekeeper config` prints the settings of one that
+would be started here.
 
 Each check looks at one thing, changes nothing, and takes a few seconds at most.
 """
@@ -129,7 +129,7 @@ def run_checks(
 
 
 def check_set_up(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """What a gateway with these settings would find here."""
+    """Checks the set-up for a gateway with these settings on this machine."""
     yield from check_trusted_proxies(settings)
     yield check_key(settings)
     yield from check_upstream(settings, now)
@@ -141,7 +141,7 @@ def check_set_up(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 
 def check_gateway(running: Running, target: Target, pinned: Path | None, now: datetime) -> Iterator[Finding]:
-    """What a running gateway tells, and what can be seen of it from here."""
+    """Checks a running gateway: what it reports, and what this machine can check."""
     local = is_local(running.url)
     yield from check_running(running, target.key is not None)
     if settings := running.settings():
@@ -186,7 +186,7 @@ def print_finding(finding: Finding) -> bool:
 
 
 def check_trusted_proxies(settings: Settings) -> Iterator[Finding]:
-    """Whether not everybody is trusted to say who the client is."""
+    """Checks that not every address is a trusted proxy."""
     if any(network.prefixlen == 0 for network in settings.trusted_proxies or ()):
         yield Finding(
             "proxies",

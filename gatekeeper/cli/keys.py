@@ -25,7 +25,7 @@ from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.key_import import import_keys
 from gatekeeper.cli.known_names import call_named, confirmed
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
-from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
+from gatekeeper.cli.table_layout import DROPPED_FIRST, TableColumn
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import ApiResponse
 from gatekeeper.client.columns import Cell, Column, TextRole
@@ -255,7 +255,7 @@ KEYS: tuple[Column[Key], ...] = (
     TableColumn("models", 8, models_cell, drop=5),
     TableColumn("tags", 8, key_tags_cell, drop=3),
     TableColumn("spend", 0, budget_cell),
-    TableColumn("", 0, lambda key: bar_cell(key, BAR_WIDTH), drop=FIRST_TO_GO, name="bars"),
+    TableColumn("", 0, lambda key: bar_cell(key, BAR_WIDTH), drop=DROPPED_FIRST, name="bars"),
     TableColumn("rate", 0, rate_cell, drop=4),
     TableColumn("last used", 0, used_cell, drop=6),
     TableColumn("state", 0, state_cell),

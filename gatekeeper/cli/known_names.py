@@ -1,5 +1,5 @@
-"""Requests about something that has a name: where there is none of that name, the error suggests one that
-exists; before something is deleted for good, somebody is asked.
+"""Requests for a named key, group or end user: an unknown name's error suggests an existing one, and a
+deletion asks for confirmation.
 """
 
 from __future__ import annotations

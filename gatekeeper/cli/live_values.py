@@ -1,6 +1,5 @@
-"""What a gateway knows, for the completion of the command line: names of keys, groups and users, tags,
-models, ids of calls. It is asked with a short deadline; where none answers in time there is nothing. No
-secret is among what is asked for.
+"""Completions from a running gateway: names of keys, groups and users, tags, models, ids of calls. It is
+asked with a short deadline; without a response in time there are none. No secret is requested.
 """
 
 from __future__ import annotations
@@ -147,8 +146,8 @@ def users(context: click.Context) -> Values:
     return named(fetched(context, "/spend?by=user&since=30d&limit=200", "rows"), "user")
 
 
-def who(context: click.Context) -> Values:
-    """Who may have changed something."""
+def actors(context: click.Context) -> Values:
+    """The actors of the audit log."""
     yield from ((name, "") for name in ("master", "open", "gateway"))
     yield from key_names(context)
 

@@ -220,13 +220,13 @@ def print_usage_error(error: click.ClickException) -> None:
     if isinstance(error, NoArgsIsHelpError):
         error.show()
     elif isinstance(error, click.UsageError) and error.ctx:
-        said = said_of(error).rstrip(".")
+        said = message_of(error).rstrip(".")
         print_error(f"{said}{'' if said.endswith('?') else '.'} See {error.ctx.command_path} --help")
     else:
         print_error(error.format_message())
 
 
-def said_of(error: click.UsageError) -> str:
+def message_of(error: click.UsageError) -> str:
     """The message, with the option that a mistyped one resembles."""
     if not (isinstance(error, click.NoSuchOption) and error.ctx):
         return error.format_message()

@@ -77,7 +77,7 @@ def print_note(text: str) -> None:
     click.echo(text, err=True)
 
 
-def print_aside(text: str) -> None:
+def print_hint(text: str) -> None:
     """A note that may be overlooked."""
     plain = plain_terminal() or not sys.stderr.isatty()
     click.echo(text if plain else click.style(text, **STYLES[TextRole.DIM]), err=True)
@@ -168,7 +168,7 @@ def print_table(columns: Sequence[Column[T]], rows: Iterable[T], last: T | None 
     if dropped:
         more = len(dropped) - NAMED_COLUMNS
         names = ", ".join(dropped[:NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
-        print_aside(f"No room for {names}: a wider terminal or --json has them.")
+        print_hint(f"No room for {names}: a wider terminal or --json has them.")
 
 
 def cells_of(columns: Sequence[Column[T]], row: T) -> list[Cell]:

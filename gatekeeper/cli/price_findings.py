@@ -1,5 +1,5 @@
-"""What `doctor` finds of the prices, of the clock by them, and of calls without a price: of those the gateway
-that runs here is asked, or the analytics file is read where none does.
+"""Checks of `doctor` about prices: the catalogue, the clock compared with its date, and calls without a
+price. Those are asked of the gateway that runs here, or read from the analytics file if none runs.
 """
 
 from __future__ import annotations

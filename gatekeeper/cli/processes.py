@@ -1,4 +1,4 @@
-"""What the command line starts: the gateway, the simulated API and the terminal application.
+"""The commands that start a process: the gateway, the simulated API and the terminal application.
 
 Each command imports what it runs only when it runs, so that `--help` does not load a server.
 """

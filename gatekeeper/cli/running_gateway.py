@@ -1,5 +1,5 @@
-"""What a running gateway tells `gatekeeper doctor` of itself: it is asked, because the shell's environment
-need not be the gateway's."""
+"""The state of a running gateway for `gatekeeper doctor`. The gateway is asked, because the shell's
+environment may differ from the gateway's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 from gatekeeper.cli.conventions import CommandError, Target, call_api
 from gatekeeper.cli.price_findings import FIX_PRICES, SET_CLOCK, catalogue_age
 from gatekeeper.cli.probes import Finding, check_disk_space, check_in_use, trust_only
-from gatekeeper.client.api_errors import ApiError, BadRequest, NobodyThere, Unauthorized, Unreachable
+from gatekeeper.client.api_errors import ApiError, BadRequest, NothingListens, Unauthorized, Unreachable
 from gatekeeper.client.api_types import GatewayInfo, GoogleKey, Prices
 from gatekeeper.setting_definitions import SETTINGS, Setting
 from gatekeeper.settings import Settings
@@ -98,7 +98,7 @@ def ask(target: Target, certificate: Path | None) -> Running | Finding:
     try:
         return call_api(
             target,
-            lambda client: asyncio.wait_for(_ask_whoever_is_there(client), ASK_SECONDS),
+            lambda client: asyncio.wait_for(_ask_server(client), ASK_SECONDS),
             trust_only(certificate) if certificate else None,
         )
     except TimeoutError:
@@ -107,10 +107,10 @@ def ask(target: Target, certificate: Path | None) -> Running | Finding:
         return Finding("gateway", str(error).rstrip("."), CHECK_ADDRESS)
 
 
-async def _ask_whoever_is_there(client: Client) -> Running | Finding:
+async def _ask_server(client: Client) -> Running | Finding:
     try:
         return await _ask(client)
-    except NobodyThere:
+    except NothingListens:
         # No remedy, as it is no error: `doctor` is also run before the first start.
         return Finding("gateway", f"none runs at {client.url}: this is about one that is started here")
     except (Unreachable, BadRequest) as error:

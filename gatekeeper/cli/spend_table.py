@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
-from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
+from gatekeeper.cli.table_layout import DROPPED_FIRST, TableColumn
 from gatekeeper.client import formats
 from gatekeeper.client.columns import Cell, Column, TextRole
 from gatekeeper.client.spend import Spend, SpendRest, SpendRow, share_cell, spent_cell
@@ -39,7 +39,7 @@ def spend_columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
     return [
         *(name(group, number) for number, group in enumerate(groups)),
         Column("cost", 0, spent_cell, right=True),
-        TableColumn("", 0, bar, drop=FIRST_TO_GO, name="bars"),
+        TableColumn("", 0, bar, drop=DROPPED_FIRST, name="bars"),
         TableColumn("share", 0, lambda row: share_cell(row, total.cost_usd), right=True, drop=6),
         *NUMBERS,
     ]

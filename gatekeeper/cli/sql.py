@@ -22,7 +22,7 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.output import note_partial, print_json, print_note, print_table
-from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
+from gatekeeper.cli.table_layout import DROPPED_FIRST, TableColumn
 from gatekeeper.client.columns import Cell, Column, TextRole
 
 # Time limit of a query on the file itself, in seconds; a gateway has its own limit.
@@ -153,7 +153,7 @@ def print_rows(document: bytes) -> None:
 def column(result: Rows, number: int) -> Column[list[object]]:
     right = bool(NUMBER.match(result.types[number]))
     # Nobody but the one who asked knows what is essential: the last columns are left out first.
-    drop = FIRST_TO_GO + len(result.columns) - number if number else 0
+    drop = DROPPED_FIRST + len(result.columns) - number if number else 0
     return TableColumn(
         result.columns[number], TEXT_WIDTH, lambda row: cell(row[number]), right=right, drop=drop
     )

@@ -1,9 +1,9 @@
-"""Which columns of a table fit into a number of cells, and how wide each is. Pure.
+"""The layout of a table: which columns fit into a number of cells, and how wide each is. Pure.
 
-Where a table is too wide, this happens until it is not, in this order: the columns marked `FIRST_TO_GO` (ids,
-bars) and those that say nothing in any row go; texts take their `short` form; where cutting texts would not
-be enough, they take their `brief` form, and then columns go in the order of their `drop`; texts are cut, the
-longest first.
+Where a table is too wide, this happens until it is not, in this order: the columns marked `DROPPED_FIRST`
+(ids, bars) and those that say nothing in any row go; texts take their `short` form; where cutting texts would
+not be enough, they take their `brief` form, and then columns go in the order of their `drop`; texts are cut,
+the longest first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gatekeeper.client.formats import EMPTY, sanitized
 T = TypeVar("T")
 
 GAP = "  "
-FIRST_TO_GO = 1
+DROPPED_FIRST = 1
 BRIEF_WIDTH = 19
 """To so many cells the brief form of a text may be cut."""
 _SAYS_NOTHING = ("", EMPTY, "0")
@@ -71,7 +71,7 @@ def lay_out(columns: Sequence[Column[T]], rows: Sequence[T], width: int | None, 
     body = rows[:-1] if foot else rows
     shown = [each for each in shown if not (each.drop and _is_blank(each.column, body))]
     removed: list[str] = []
-    while _total(shown) > width and (gone := _next_to_go(shown, FIRST_TO_GO)):
+    while _total(shown) > width and (gone := _next_to_go(shown, DROPPED_FIRST)):
         removed.append(_name(gone.column))
         shown.remove(gone)
     for number, each in enumerate(shown):

@@ -1,4 +1,5 @@
-"""What `gatekeeper calls tail` prints: each call as it ends, once, also across restarts of the gateway."""
+"""The listener of `gatekeeper calls tail`: prints each call once, as it ends, also across restarts of the
+gateway."""
 
 from __future__ import annotations
 

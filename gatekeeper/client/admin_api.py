@@ -25,7 +25,7 @@ STREAM_TIMEOUT = httpx2.Timeout(20, connect=5)
 
 
 class Client(KeyApi):
-    """All of it."""
+    """A client of the admin API: its routes as methods."""
 
     async def calls(
         self,
@@ -121,7 +121,7 @@ class Client(KeyApi):
         return await self._post("/sql", object, without_none({"query": query, "limit": limit}))
 
     async def lend(self, seconds: int) -> ApiResponse[FileLoan]:
-        """Has the gateway close the analytics file for another program, for at most `seconds`."""
+        """Makes the gateway close the analytics file for another program, for at most `seconds`."""
         return await self._post("/sql/lend", FileLoan, {"seconds": seconds})
 
     async def end_loan(self) -> ApiResponse[object]:
@@ -129,7 +129,7 @@ class Client(KeyApi):
         return await self._post("/sql/return", object, {})
 
     async def settings(self) -> ApiResponse[object]:
-        """What the gateway runs with."""
+        """The gateway's settings in effect."""
         return await self._get("/settings", object)
 
     async def ready(self) -> ApiResponse[bool]:
@@ -138,7 +138,7 @@ class Client(KeyApi):
         return ApiResponse(response.is_success, response.content)
 
     async def readiness(self) -> ApiResponse[Readiness]:
-        """How the gateway is; needs no key."""
+        """The health of the gateway; needs no key."""
         content = (await self._readyz()).content
         try:
             return ApiResponse(msgspec.json.decode(content, type=Readiness), content)

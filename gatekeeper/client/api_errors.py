@@ -2,7 +2,7 @@
 
     ApiError
       Unreachable
-        NobodyThere
+        NothingListens
       Unauthorized
       NotFound
       BadRequest
@@ -58,7 +58,7 @@ class Unreachable(ApiError):
     """No connection, no response in time, or an interrupted response."""
 
 
-class NobodyThere(Unreachable):
+class NothingListens(Unreachable):
     """Nothing listens at the address, or its host's name is not known."""
 
 
@@ -97,7 +97,7 @@ def from_transport_error(error: httpx2.TransportError, address: str) -> ApiError
         case httpx2.ConnectError() if "WRONG_VERSION_NUMBER" in str(error):
             return Unreachable(f"The server at {address} does not speak TLS. Try http:// in its address.")
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
-            return NobodyThere(
+            return NothingListens(
                 f"No gateway responds at {address}. Start one with `gatekeeper serve` (add "
                 "--sandbox to try it without a Google key), or give its address: --url or GATEKEEPER_URL."
             )

@@ -53,7 +53,7 @@ class GoogleKey(msgspec.Struct, frozen=True):
 
 class Readiness(msgspec.Struct, frozen=True):
     """The document of `GET /readyz`: whether it takes calls, why not, and other problems. `google_keys` and
-    `analytics_lag_seconds` (None: not told) are those of a gateway that takes calls."""
+    `analytics_lag_seconds` (None: unknown) are set if the gateway takes calls."""
 
     ready: bool = False
     reasons: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """What a call of `model` would cost, line by line; None is unknown, and the notes say why."""
+    """The cost of a call of `model`, line by line; None is unknown, and the notes say why."""
 
     model: str
     cost_usd: Decimal | None

@@ -30,7 +30,7 @@ class RawPage(PartialResult, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class EndedCalls:
-    """Calls as the stream tells their ends. `missing` says why older ones are missing, if they are."""
+    """A page of ended calls. `missing` says why older ones are missing, if they are."""
 
     calls: list[CallFinished]
     next_cursor: str | None

@@ -1,9 +1,8 @@
 """Calls as they end, without a gap: `listen` reconnects to the stream as long as its listener permits, and
-the calls that it missed meanwhile come from the ledger.
-
-Missed may be calls that began after the last event, which have greater ids (UUID version 7: by start); those
-that were in flight then, also where a killed gateway has ended them as `interrupted`; and, as not every
-filter matches calls in flight, any that began shortly before. What is yielded may be known already.
+calls missed meanwhile are read from the ledger. These are calls that started after the last event, which have
+greater ids (UUID version 7: ordered by start); calls that were in flight then, including those ended as
+`interrupted` after a kill; and, as not every filter matches calls in flight, any that started shortly before.
+Some of the calls yielded may be known already.
 """
 
 from __future__ import annotations
@@ -135,10 +134,11 @@ def first_id(milliseconds: int) -> str:
 
 
 class SeenCalls:
-    """What a listener has seen: it tells new ends from known ones, in bounded memory."""
+    """The calls that a listener has seen, in bounded memory: distinguishes new ends from known ones."""
 
     def __init__(self, began: float, capacity: int = 100_000) -> None:
-        """`began` is when it began to listen, in seconds since 1970: earlier calls were not to be seen."""
+        """`began` is when it began to listen, in seconds since 1970: calls that ended before are not counted
+        as missed."""
         self.oldest = self.newest = first_id(int(began * 1000))
         self.running: dict[str, None] = {}
         self._ended: dict[str, None] = {}
@@ -151,7 +151,7 @@ class SeenCalls:
         self.newest = max(self.newest, call.id)
 
     def ends(self, call: Call) -> bool:
-        """Whether this end, of the stream, is new."""
+        """Whether this ended call, from the stream, is new."""
         self.running.pop(call.id, None)
         self.newest = max(self.newest, call.id)
         if call.id in self._ended:
@@ -162,6 +162,6 @@ class SeenCalls:
         return True
 
     def missed(self, call: Call) -> bool:
-        """Whether this end, of the ledger, is new, and was to be seen."""
+        """Whether this ended call, from the ledger, is new and was missed."""
         # A filter may match a call only once it has ended: one from before this began was never to be shown.
         return (call.id in self.running or call.id >= self.oldest) and self.ends(call)

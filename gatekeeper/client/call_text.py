@@ -1,4 +1,4 @@
-"""The state of a call, and all that is known of it as lines of styled text: times, tokens, cost.
+"""A call as styled text: its state, and all details (times, tokens, cost) as lines.
 
 Colour is never the only sign of a state. Signs: `✓` succeeded, `◌` in flight, `⊘` refused or at a limit, `↯`
 client disconnected, `✗` error. Each is one cell wide in every font that has it.

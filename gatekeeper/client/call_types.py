@@ -117,7 +117,7 @@ class CallFinished(Event[Call]): ...
 
 @dataclass(frozen=True, slots=True)
 class CallAmended(Event[Call]):
-    """A finished call of which more is known now: what it costs."""
+    """A finished call whose row was completed later, with its cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""Text with a role, to which a theme gives a style, and columns of it. A `Column` turns a row into such text;
-`column_widths` distributes the width, `cells` pads.
+"""Styled text: each text has a role, for which a theme has a style; and columns of such text. A `Column`
+turns a row into such text; `column_widths` distributes the width, `cells` pads.
 """
 
 from __future__ import annotations

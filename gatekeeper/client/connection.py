@@ -1,4 +1,4 @@
-"""One gateway by HTTP: requests, and their responses as typed documents or errors."""
+"""The HTTP client for one gateway: requests, and their responses as typed documents or errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a gateway is, in words: what is wrong or to be looked at, the worst first, and what is well."""
+"""The health of a gateway in words: problems and warnings, the worst first, and what is well."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMED_KEYS = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line; `is_well` is what needs nobody's attention."""
+    """One line; `is_well`: it needs no attention."""
 
     sign: str
     text: str
@@ -42,8 +42,8 @@ class Finding:
 def findings(
     health: Readiness | ApiError, keys: Sequence[Key] | ApiError, hour: SpendRow, sums: Spend
 ) -> list[Finding]:
-    """What there is to say, the worst first. `hour` are the sums of the last hour, `sums` those of the calls
-    whose price is looked at."""
+    """The findings, the worst first. `hour` are the sums of the last hour, `sums` those of the calls whose
+    price is looked at."""
     found = [*_readiness(health), *_failures(hour), *_budgets(keys), *_sums(sums)]
     order = (TextRole.ERROR, TextRole.WARNING, TextRole.PENDING, TextRole.SUCCESS)
     return sorted(found, key=lambda each: order.index(each.role))

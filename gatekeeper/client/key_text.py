@@ -1,5 +1,5 @@
-"""Virtual keys, and other records of limits, as text: how one stands, the columns of lists by the width of
-the screen, and all that is known of one as names and values.
+"""Virtual keys, groups and end users as text: the state, the columns of lists by the width of the screen, and
+all details as names and values.
 """
 
 from __future__ import annotations

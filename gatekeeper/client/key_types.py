@@ -76,7 +76,7 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 class MadeKeys(msgspec.Struct, frozen=True):
-    """Keys that were created at once, with their secrets; `valid` counts those without a fault."""
+    """Keys that were created together, with their secrets; `valid` counts those without an error."""
 
     keys: tuple[NewKey, ...] = ()
     valid: int = 0
@@ -145,8 +145,8 @@ class RefusalDocument(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """Whether a call would be admitted. `waits`: for other calls, that hold what is left of a budget;
-    `reserves` is what it would reserve of budgets; None: nothing."""
+    """Whether a call would be admitted. `waits`: it would wait until other calls release their reservations;
+    `reserves` is what it would reserve of its budgets; None: nothing."""
 
     admitted: bool = False
     action: str | None = None
@@ -158,7 +158,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class NotImported(msgspec.Struct, frozen=True):
-    """What was left as it is, by its place in a list of the request, from 0."""
+    """An item that was not imported, by its index in a list of the request, from 0."""
 
     list: str
     index: int

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gatekeeper.cli.table_layout import FIRST_TO_GO, GAP, TableColumn, lay_out
+from gatekeeper.cli.table_layout import DROPPED_FIRST, GAP, TableColumn, lay_out
 from gatekeeper.client.columns import TextRole
 
 Row = tuple[str, ...]
@@ -57,7 +57,7 @@ def test_ids_and_bars_go_before_a_text_is_cut_others_only_where_that_is_not_enou
     rows = [("a" * 10, "id" * 5, "b" * 30, "c" * 4)]
     columns = [
         column(0),
-        column(1, "id", drop=FIRST_TO_GO),
+        column(1, "id", drop=DROPPED_FIRST),
         column(2, "text", width=8),
         column(3, "more", drop=2),
     ]
