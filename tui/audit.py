@@ -1,5 +1,5 @@
-"""Changes of the audit log as the terminal application asks for them and shows them: the filter, a row by the
-width of the screen, and a change as a whole.
+"""Changes of the audit log in the terminal application: the filter, the columns by the width of the screen,
+and the details of one change.
 
 The filter is `action:update,delete key:web by:ann since:7d`, by which `/audit` is asked. The gateway decides
 which values are valid; here only the words are told apart.

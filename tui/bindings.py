@@ -1,4 +1,4 @@
-"""The key bindings that are active: what help, palette and footer say of them.
+"""The active key bindings, and their names in help, palette and footer.
 
 A binding's `description` is the word in the footer; its `tooltip`, where it has one, says in full what it
 does, for help and palette.
@@ -40,7 +40,7 @@ class Scope(StrEnum):
 
 
 def active_bindings(screen: Screen[object]) -> dict[Scope, list[Binding]]:
-    """The bindings that work on a screen with its present focus, in the order of their declaration."""
+    """The bindings that work on a screen with its current focus, in the order of their declaration."""
     found: dict[Scope, list[Binding]] = {scope: [] for scope in Scope}
     for item in screen.active_bindings.values():
         if item.enabled and not item.binding.system and item.binding.action not in HIDDEN_ACTIONS:

@@ -17,7 +17,7 @@ MIN_SECONDS, SHARE = 5.0, 20
 
 
 class CallTotals:
-    """Requests the totals, but not more often than they can be had cheaply."""
+    """Requests the totals, at a limited rate."""
 
     def __init__(self, client: Client, now: Callable[[], float] = time.monotonic) -> None:
         self.row: SpendRow | None = None

@@ -1,4 +1,4 @@
-"""Keeps the header's figures up to date, whatever screen is shown, at little cost to the gateway.
+"""Keeps the header's figures up to date on every screen, at little cost to the gateway.
 
 Calls and errors of the last minute are added up from the stream's ticks, one a second, which count all calls
 whatever filter the log has; until a minute of them was received, the gateway's sums are asked for. Today's

@@ -186,7 +186,7 @@ async def has_calls(client: Client) -> bool:
 
 
 async def load_health(client: Client) -> Readiness | ApiError:
-    """How the gateway is, or why that is not known."""
+    """The gateway's health, or why it is not known."""
     try:
         return (await client.readiness()).value
     except ApiError as error:

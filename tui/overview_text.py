@@ -1,4 +1,4 @@
-"""The Overview screen's lines, charts and columns, by the room that there is."""
+"""The Overview screen's lines, charts and columns, by the available width and height."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def titled_chart(data: OverviewData, measure: Measure, width: int, height: int) 
 
 
 def figures(values: Sequence[int], total: int | None) -> list[str]:
-    """The last whole minute, the most, and the sum."""
+    """The values of the last whole minute and of the highest one, and the sum."""
     last, most, whole = (formats.tokens(number) for number in (values[-2], max(values), total))
     return [f"{last} last minute", f"{most} at most", f"{whole} in the hour"]
 
@@ -206,7 +206,7 @@ def budget_columns(count: int, width: int, now: Callable[[], datetime]) -> list[
 
 
 def verdict(found: Sequence[Finding], width: int) -> list[Cell]:
-    """One line: that all is well and why, or what is worst, and how much more there is."""
+    """One line: that all is well and why, or the worst finding and the number of others."""
     wrong = [finding for finding in found if not finding.is_well]
     if not wrong:
         line = f"✓ all is well: {' · '.join(finding.text for finding in found)}"

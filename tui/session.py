@@ -1,5 +1,6 @@
-"""The session with the gateway, which all screens share: the state of the connection, and the events of the
-gateway's stream as messages. The worker that reads the stream posts these and touches no widget.
+"""The session with the gateway, shared by all screens: the state of the connection, and the events of the
+gateway's stream as Textual messages. The worker that reads the stream posts these and does not access
+widgets.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""The user's terminal: styled text, the clipboard, and what is typed.
+"""The user's terminal: styled text, the clipboard, and keyboard input.
 
-Widgets name colours by their role only: one accent, four meanings, and the foreground in two strengths.
+Widgets name colours by their role only: one accent, four semantic colours, and the foreground in two
+strengths.
 
-What is typed is received, one key after the other, by the screen that the key before it led to. Textual
-sends a key to the widget that has the focus when the key arrives. Keys that arrive together, typed fast or
-sent over a slow line, would all go to the same widget, although the first of them opens a dialog or changes
-the focus. Here a key waits until that has happened.
+Keys are processed one by one: each goes to the screen that the key before it has opened. Textual sends a key
+to the widget that has the focus when the key arrives. Keys that arrive together, typed fast or sent over a
+slow line, would all go to the same widget, although the first of them opens a dialog or changes the focus.
+Here a key waits until that has happened.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def lines(rows: Iterable[Iterable[tuple[str, TextRole]]]) -> Content:
 
 
 def update(widget: Static, content: str | Content) -> None:
-    """Shows a text. One that is shown already costs nothing: Textual would lay out the screen again."""
+    """Shows a text, unless it is shown already: Textual would lay out the screen again."""
     if widget.content != content:
         widget.update(content)
 
@@ -76,9 +77,8 @@ def clickable(text: Content, key: str) -> Content:
 
 
 class ClipboardApp(App[None]):
-    """An application whose screens can copy to the clipboard, and show keys that can be clicked.
-
-    What is typed is kept until `keyboard` runs.
+    """An application whose screens can copy to the clipboard, and show keys that can be clicked. Typed keys
+    are queued until `keyboard` runs.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class ClipboardApp(App[None]):
             super().refresh_css(animate)
 
     async def go_back(self) -> None:
-        """Does what esc does on the present screen: a dialog may ask before it closes."""
+        """Does what esc does on the current screen: a dialog may ask before it closes."""
         if escape := self.screen.active_bindings.get("escape"):
             await self.run_action(escape.binding.action, escape.node)
 
@@ -116,7 +116,7 @@ class ClipboardApp(App[None]):
 
 
 class StyledOnce(MessagePump):
-    """A screen whose widgets are styled when they are mounted, and again after a change of the theme only.
+    """A screen whose widgets are styled when they are mounted, and again only after a change of the theme.
 
     Textual would style all of them whenever the screen is shown: for a form of many fields that takes longer
     than all else that opens it.
@@ -152,7 +152,7 @@ async def load_tmux(text: str) -> bool:
 
 
 class Keyboard:
-    """Passes on what is typed to `pass_on`, in order."""
+    """Passes typed keys to `pass_on`, in order."""
 
     def __init__(self, app: App[None], pass_on: Callable[[Typed], Awaitable[None]]) -> None:
         self._app = app
@@ -163,7 +163,7 @@ class Keyboard:
         self._typed.put_nowait(event)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Passes on keys until cancelled."""
         while True:
             event = await self._typed.get()
             # While the application ends, there is no screen.
@@ -173,11 +173,12 @@ class Keyboard:
             self._typed.task_done()
 
     async def idle(self) -> None:
-        """Returns once all that was typed has taken effect."""
+        """Returns once all typed keys have taken effect."""
         await self._typed.join()
 
     async def _taken_effect(self) -> None:
-        """Until the widgets that receive the key have done with it, and a screen that it opens is up."""
+        """Waits until the widgets that receive the key have processed it, and a screen that it opens is
+        shown."""
         for _ in range(ROUNDS):
             app = self._app
             if not app.screen_stack:
@@ -190,7 +191,7 @@ class Keyboard:
 
 
 async def caught_up(node: MessagePump) -> None:
-    """Until the node has handled the messages that it has by now."""
+    """Returns once the node has handled the messages in its queue."""
     done = asyncio.Event()
     if node.call_later(done.set):
         with contextlib.suppress(TimeoutError):

@@ -1,7 +1,8 @@
 """The colour themes: the terminal's own 16 colours, and three with colours of their own.
 
 Every text of these three has a contrast of 4.5:1 or more (WCAG 2, AA) on its background, dim text included.
-No colour has a meaning that a sign or a word beside it lacks. The chosen theme is kept in a file of one word.
+Colour is never the only carrier of a meaning: a sign or a word beside it has it, too. The chosen theme's name
+is stored in a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The detail screen of one call, from which one goes on to the next ones, its key, and calls like it."""
+"""The detail screen of one call, with links to the next and previous calls, its key, and similar calls."""
 
 from __future__ import annotations
 

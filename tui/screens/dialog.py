@@ -1,4 +1,4 @@
-"""Modal screens: dialogs, the two for confirmation, and what scrolls."""
+"""Modal screens: the base of dialogs, two confirmations, and a dialog that scrolls."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Dialog(StyledOnce, ModalScreen[T]):
 
 
 class ChangeDialog(Dialog[T]):
-    """Has the gateway change something. It is open until the gateway has answered: the answer may be a
-    secret, which nobody would ever see otherwise. It stays open where the gateway refuses."""
+    """A dialog that makes the gateway change something. It stays open until the gateway has responded,
+    because the response may have a secret that is shown only once, and if the gateway refuses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class ChangeDialog(Dialog[T]):
 
     @work
     async def change(self, sent: Coroutine[object, object, T]) -> None:
-        """Returns the answer as the dialog's result. Sent once: enter is pressed again on a slow gateway."""
+        """Returns the response as the dialog's result. Sent once, even if enter is pressed again."""
         if self._is_sent:
             sent.close()
             self._say_it_is_sent()

@@ -1,4 +1,4 @@
-"""The dialogs that ask for the file to which something is exported; that of calls writes them, too."""
+"""The dialogs that ask for the file of an export; that for calls also writes it."""
 
 from __future__ import annotations
 

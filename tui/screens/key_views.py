@@ -1,5 +1,5 @@
-"""What the Keys screen lists: keys, groups of keys, or end users, in an order, as far as they were scrolled
-to, each with what can be done with one.
+"""The lists of the Keys screen: keys, groups of keys, or end users, in an order, loaded as far as scrolled;
+and the actions for each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Keys screen: virtual keys with used budgets, what can be done with one, and all that is known of it."""
+"""The Keys screen: virtual keys with used budgets, the actions on one, and its details."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOMY_WIDTH, ROOMY_HEIGHT = 120, 40
 
 
 def google_key_states(keys: Sequence[GoogleKey]) -> str:
-    """Of several Google keys, those that are not well by name."""
+    """The states of the Google keys; with several of them, the ones with a problem by name."""
     if len(keys) < 2:
         return ""
     unwell = ", ".join(f"{key.label} {key.state}" for key in keys if key.state not in ("ok", "full"))

@@ -1,4 +1,4 @@
-"""The Overview screen: is all well, and what is it costing?"""
+"""The Overview screen: health and cost."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class HealthDialog(ScrolledDialog):
 
 
 class OverviewScreen(TableScreen):
-    """Loads again when calls have ended, and otherwise only looks at the gateway's health."""
+    """Reloads when calls have ended, and otherwise only the gateway's health."""
 
     TAB = Tab("1", "overview", "Overview", "Overview")
     HINT = "filter:  key:ALIAS  model:gemini-2.5*  tag:a,b  user:U"

@@ -1,4 +1,5 @@
-"""The dialog that asks what a call would cost, and its fields: as text, of a call, as the API reads them."""
+"""The dialog for the cost of a hypothetical call, and its fields: their texts, filled in from a call, and as
+the API reads them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the screens have in common: the widgets around a main screen's list, and how it shows errors; and the
-page of one thing, a text that scrolls.
+"""The common parts of screens: the widgets around a main screen's list, and its errors; and the detail
+screen, a text that scrolls.
 
 A main screen is a `MainScreen` with its `TAB` and `HINT`, its `body`, `rows` and `is_loaded`, and an entry in
 the application's list of them.

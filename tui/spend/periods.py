@@ -1,9 +1,9 @@
-"""Ranges of time for spend, and what precedes them, in the gateway's zone.
+"""Time ranges for spend, and the preceding ones, in the gateway's zone.
 
 A `Rolling` range is the last so many hours or days, a `Calendar` range a day, week or month by the calendar,
-this one or an earlier one. Days begin at midnight of the zone, weeks on Monday (ISO 8601). What a range is
-compared with is as much of the preceding one as has passed of this one, so that Monday to Tuesday is never
-compared with a whole week.
+this one or an earlier one. Days begin at midnight of the zone, weeks on Monday (ISO 8601). A range is
+compared with the same elapsed part of the preceding one, so that Monday to Tuesday is never compared with a
+whole week.
 
 All times are in UTC: Python compares and subtracts times of one local zone by their clocks, which is wrong
 where daylight saving time changes. Titles and labels are in the zone.

@@ -1,5 +1,5 @@
-"""The ranking of the Spend screen: groups by their spend, what each spent before, and what an opened one is
-made of, all as the gateway sums it.
+"""The ranking of the Spend screen: groups by their spend, the spend of each in the preceding period, and the
+parts of opened groups, all as summed by the gateway.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Path = tuple[tuple[str, str | None], ...]
 @dataclass(frozen=True, slots=True)
 class Line:
     """A row in its place. `before` has its sums of the preceding period: None if it had no calls then, or if
-    they are not told apart from those of other groups (`before_known` is False)."""
+    they are only part of a sum with other groups' (`before_known` is False)."""
 
     path: Path
     row: SpendRow
@@ -141,7 +141,7 @@ async def load_ranking(
 
 
 def next_part(path: Path) -> str | None:
-    """What the row at this path is divided by; None if it is by everything already."""
+    """The next grouping for the parts of the row at this path; None if all are used."""
     used = {by for by, _ in path}
     return next((by for by in PARTS if by not in used), None)
 

@@ -1,4 +1,4 @@
-"""The sums that the Spend screen shows, and its chart, made of what the gateway answers.
+"""The sums that the Spend screen shows, and its chart, from the gateway's responses.
 
 Computed here is the division of a bar: its height is the spend of its hour, day or week, each call counted
 once. Where the groups sum to more, as tags do for calls with several, each is scaled down in proportion;
@@ -37,7 +37,7 @@ SPLIT = "calls with several tags: split among them here, counted under each belo
 
 @dataclass(frozen=True, slots=True)
 class SpendRequest:
-    """What the screen is to show: sums of a range, one bar for each `unit`."""
+    """The request for the screen's data: sums of a range, one bar for each `unit`."""
 
     by: str = GROUPS[0]
     range: Range = periods.LAST_30_DAYS
@@ -87,7 +87,7 @@ class SpendData:
         return Chart(names, tuple(bars), SPLIT if split and self.request.by == "tag" else "")
 
     def bar(self, bars: tuple[int, int]) -> Interval:
-        """What the bars from the first to the last of these numbers cover."""
+        """The time that the bars from the first to the last of these numbers cover."""
         first, last = bars
         starts = [periods.bar_start(label, self.zone) for label in self.labels]
         until = starts[last + 1] if last + 1 < len(starts) else self.covered.until
@@ -161,8 +161,8 @@ async def load_spend(
 
 
 async def load_first(client: Client, now: datetime, zone: tzinfo) -> SpendData:
-    """What is shown first: the range by the age of the ledger, the first grouping that tells calls apart.
-    Raises ApiError."""
+    """Loads what is shown first: a range by the age of the ledger, and the first grouping with more than one
+    group. Raises ApiError."""
     span = await first_range(client, now, zone)
     data = None
     for by in FIRST_GROUPS:

@@ -1,4 +1,4 @@
-"""What the Spend screen says around its chart: headline, warnings, and what an empty list means."""
+"""The Spend screen's texts around its chart: headline, warnings, and the text of an empty list."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def headline(left: list[str], right: list[list[Cell]], width: int) -> Content:
 
 
 def titles(request: SpendRequest, range_title: str, bar: str, zone: str) -> list[str]:
-    """What the ranking of a range is called, from the longest form to the shortest."""
+    """The titles of the ranking of a range, from the longest form to the shortest."""
     short = f"Spend by {request.by} · {range_title}"
     per = f"{short} · per {bar}"
     return [f"{per} ({zone})", per, short] if zone else [per, short]
@@ -88,7 +88,7 @@ def sums(ranking: Ranking | None) -> Iterator[list[Cell]]:
 
 
 def warnings(ranking: Ranking, width: int, filtered: bool) -> Iterator[str]:
-    """What the sums leave out, and what they cannot tell, for lines of so many cells."""
+    """Warnings about calls that the sums leave out, and about their limits, for lines of so many cells."""
     spend = ranking.spend
     if spend.partial:
         yield f"? older calls are missing: {spend.partial_reason}"

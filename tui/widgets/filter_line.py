@@ -1,4 +1,4 @@
-"""The line on which a list is filtered, and filters that are written from what is on the screen.
+"""The input line for the filter of a list, and filters built from values on the screen.
 
 Filters are written in the gateway's grammar, but not parsed here: the gateway validates them.
 """

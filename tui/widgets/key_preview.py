@@ -1,4 +1,4 @@
-"""The pane below the keys: what the selected one may do, what it has spent of late, and its last calls."""
+"""The pane below the keys: the limits of the selected one, its recent spend, and its last calls."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The log of the calls that match a filter: loaded from the ledger, continued by the gateway's stream, and
-made whole again after each lost connection.
+completed from the ledger after each lost connection.
 
-The ledger is the truth. After a gap the calls since the last known one are loaded from it, and what was in
-flight is asked for again, so that no line is lost, doubled, or left in flight for ever.
+After a gap the calls since the last known one, and those that were in flight, are loaded from the ledger, so
+that no line is lost, duplicated, or left in flight for ever.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls of a filter in another order than the newest: what cost most, took longest, used most tokens.
+"""Calls of a filter in another order than newest first: by cost, duration or tokens.
 
 The order is the gateway's, over all calls of the filter; the table has the first of them and is not live.
 """
