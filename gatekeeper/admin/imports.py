@@ -18,12 +18,12 @@ from gatekeeper.admin.key_bulk import MAX_FAULTS, are_objects
 from gatekeeper.admin.keys import change_context
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
+from gatekeeper.keys.cooperative import PART_SIZE
 from gatekeeper.keys.field_values import ALIAS_LENGTH
 from gatekeeper.keys.fields import GROUP_FIELDS, FieldError
 from gatekeeper.keys.import_fields import NOT_IMPORTED, parse_incoming
 from gatekeeper.keys.key_import import ImportRefused, Incoming
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.openapi.document import Operation, describe
 from gatekeeper.openapi.schema import (
     Schema,
@@ -207,7 +207,7 @@ async def _parse_all(body: Document) -> tuple[list[Place], list[Incoming]]:
                 places.append(place)
             except FieldError as error:
                 faults.append(_fault(place, error))
-            if number % AT_ONCE == 0:
+            if number % PART_SIZE == 0:
                 await trio.lowlevel.checkpoint()
     if faults:
         raise _refusal(faults, 400)

@@ -15,9 +15,9 @@ from gatekeeper.admin.key_schemas import MAX_BULK_KEYS
 from gatekeeper.admin.keys import change_context, key_response
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
+from gatekeeper.keys.cooperative import PART_SIZE, map_in_parts
 from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.key_writer import CreationRefused
-from gatekeeper.keys.turns import AT_ONCE, mapped
 from gatekeeper.openapi.document import describe
 
 blueprint = Blueprint("key_bulk", __name__)
@@ -44,7 +44,7 @@ async def bulk() -> Response:
         raise _refusal([_fault(error.index, error.cause)], problem_of(error.cause).status) from None
     if dry_run:
         return json_response({"keys": [], "valid": len(made)})
-    documents = await mapped(lambda key: key_response(key[1], key[0]), made)
+    documents = await map_in_parts(lambda key: key_response(key[1], key[0]), made)
     return json_response({"keys": documents, "valid": len(made)})
 
 
@@ -61,7 +61,7 @@ async def _parse_all(given: list[Document]) -> list[KeyFields]:
             found.append(parse_key(document, now))
         except FieldError as error:
             faults.append(_fault(number, error))
-        if number % AT_ONCE == 0:
+        if number % PART_SIZE == 0:
             await trio.lowlevel.checkpoint()
     if faults:
         raise _refusal(faults, 400)

@@ -15,11 +15,11 @@ from gatekeeper.admin.access import current_caller, current_gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, described, read_fields
 from gatekeeper.keys.account import NamedAccount
+from gatekeeper.keys.cooperative import map_in_parts
 from gatekeeper.keys.fields import FieldError, KeyFields, parse_fields
 from gatekeeper.keys.key_import import origin
 from gatekeeper.keys.key_index import KeyNotFound
 from gatekeeper.keys.secrets import matches_master
-from gatekeeper.keys.turns import mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.openapi.schema import property_names
 
@@ -54,7 +54,7 @@ async def pop_key_names(body: Document) -> KeySelection:
     if not _are_names(names):
         raise invalid(field, f"`{field}` names no key: {NAME}", "a text, or for several a list of texts")
     # All keys are looked up before anything is changed; a key that is named twice is changed once.
-    states = await mapped(lambda name: changeable_key(field, name), names)
+    states = await map_in_parts(lambda name: changeable_key(field, name), names)
     token_ids = list(dict.fromkeys(state.record.token_id for state in states))
     return KeySelection(token_ids, single=field in SINGLE)
 

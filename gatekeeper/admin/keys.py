@@ -39,13 +39,13 @@ from gatekeeper.admin.requests import (
 )
 from gatekeeper.keys import field_values as values
 from gatekeeper.keys.audit import Actor
+from gatekeeper.keys.cooperative import map_in_parts
 from gatekeeper.keys.key_changes import Edit, blocking, unblocked, updating, without_previous
 from gatekeeper.keys.key_index import KeyNotFound, has_secret
 from gatekeeper.keys.key_writer import Check
 from gatekeeper.keys.listing import NEWEST_FIRST
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.store import ChangedMeanwhile
-from gatekeeper.keys.turns import mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.openapi.document import describe
@@ -217,5 +217,5 @@ async def change_all(
 
 async def key_responses(selection: KeySelection, keys: Sequence[tuple[str | None, KeyState]]) -> Response:
     """The response with the documents of keys, each with its secret if that is new."""
-    documents = await mapped(lambda key: key_response(key[1], key[0]), keys)
+    documents = await map_in_parts(lambda key: key_response(key[1], key[0]), keys)
     return json_response(documents[0] if selection.single else {"keys": documents})

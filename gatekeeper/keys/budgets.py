@@ -155,13 +155,13 @@ def _may_fit(forecast: CostForecast, wanted: int, most: int) -> bool:
     return most > 0 and most >= (forecast.likely or 0)
 
 
-class _Turn:
-    """The place of a waiting call in a queue."""
+class _Waiter:
+    """A waiting call in a queue."""
 
     def __init__(self) -> None:
         self._event = trio.Event()
 
-    def come(self) -> None:
+    def wake(self) -> None:
         self._event.set()
 
     async def wait(self) -> None:
@@ -174,7 +174,7 @@ class Budgets:
 
     def __init__(self) -> None:
         # Waiting calls in the order of arrival, by the account that has too little left.
-        self._queues: dict[Account, deque[_Turn]] = {}
+        self._queues: dict[Account, deque[_Waiter]] = {}
 
     def try_reserve(
         self, accounts: Sequence[Account], forecast: CostForecast, now: int
@@ -222,23 +222,23 @@ class Budgets:
     ) -> Reservation | Shortfall:
         """Waits until the reservation succeeds or is refused, or another account becomes the one with too
         little left."""
-        queue, turn = self._queues.setdefault(short_of, deque()), _Turn()
-        queue.append(turn)
+        queue, waiter = self._queues.setdefault(short_of, deque()), _Waiter()
+        queue.append(waiter)
         found: Reservation | Shortfall = Shortfall.WAIT
         try:
             # It stays first in the queue while too little is left for it: the next one does not overtake it.
             while found is Shortfall.WAIT and (
-                queue[0] is not turn or binding_account(accounts, clock()) is short_of
+                queue[0] is not waiter or binding_account(accounts, clock()) is short_of
             ):
                 with trio.move_on_after(LOOK_INTERVAL):
-                    await turn.wait()
-                if queue[0] is turn:
+                    await waiter.wait()
+                if queue[0] is waiter:
                     found = self._reserve_with_budget(accounts, forecast, clock)
         finally:
-            queue.remove(turn)
+            queue.remove(waiter)
             # Wake the next one: enough may be left for it, too, or this one was woken just as it gave up.
             if queue:
-                queue[0].come()
+                queue[0].wake()
             else:
                 del self._queues[short_of]
         return found
@@ -291,4 +291,4 @@ class Budgets:
     def _wake(self, accounts: Sequence[Account]) -> None:
         for account in accounts:
             if queue := self._queues.get(account):
-                queue[0].come()
+                queue[0].wake()

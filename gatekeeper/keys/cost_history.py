@@ -110,7 +110,7 @@ class CostHistory:
         self._changed.clear()
         return changed
 
-    def not_stored(self, entries: Iterable[tuple[CostName, RecentMaximum]]) -> None:
+    def mark_changed(self, entries: Iterable[tuple[CostName, RecentMaximum]]) -> None:
         """Marks entries as changed again, because storing them has failed."""
         self._changed.update(name for name, _ in entries)
 

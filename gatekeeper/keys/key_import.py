@@ -19,12 +19,12 @@ from gatekeeper.keys.account import Account, NamedAccount
 from gatekeeper.keys.account_changes import AccountExists, account_document
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.audit import Actor, Change, difference
+from gatekeeper.keys.cooperative import PART_SIZE, map_in_parts
 from gatekeeper.keys.key_changes import change_of, set_fields
 from gatekeeper.keys.key_index import KeyIndex, TakenNames
 from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.secrets import new_token_id
 from gatekeeper.keys.store import AccountWrite, KeyStore, KeyWrite, SecretConflict
-from gatekeeper.keys.turns import AT_ONCE, mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, intern_values
 from gatekeeper.keys.windows import Window, initial_window_end
 
@@ -100,8 +100,8 @@ class KeyImport:
             if not dry_run:
                 keys, accounts = [key for key, _ in batch.keys], [account for account, _ in batch.accounts]
                 await trio.to_thread.run_sync(self._store.import_all, keys, accounts)
-                await mapped(self._index.add, [state for _, state in batch.keys])
-                await mapped(self._accounts.add, [account for _, account in batch.accounts])
+                await map_in_parts(self._index.add, [state for _, state in batch.keys])
+                await map_in_parts(self._accounts.add, [account for _, account in batch.accounts])
         return batch.skipped
 
     async def _batch(
@@ -110,7 +110,7 @@ class KeyImport:
         batch, taken = _Batch([], [], []), TakenNames(set(), set())
         names: set[tuple[str, str]] = set()
         for number, each in enumerate(incoming):
-            if number % AT_ONCE == 0:
+            if number % PART_SIZE == 0:
                 await trio.lowlevel.checkpoint()
             try:
                 if each.kind == "key" and each.changes["secret_hash"] == master_hash:

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from gatekeeper.keys import spend
 from gatekeeper.keys.audit import Actor, difference
+from gatekeeper.keys.cooperative import map_in_parts
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.key_changes import Edit, change_of, edited_state, rotated, set_fields
 from gatekeeper.keys.key_index import KeyIndex, KeyNotFound, TakenNames
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id
 from gatekeeper.keys.store import KeyStore, KeyWrite
-from gatekeeper.keys.turns import mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Sharing, intern_values, key_document, sharing_of
 from gatekeeper.keys.windows import initial_window_end
 
@@ -65,7 +65,7 @@ class KeyWriter:
     ) -> list[tuple[str, KeyState]]:
         """Creates all keys or none; with `dry_run` none, but every error is raised. The error for one of them
         has its index in the list, from 0, as `index`."""
-        made = await mapped(lambda fields: _new_key(fields, now, by, self._zone), [*given])
+        made = await map_in_parts(lambda fields: _new_key(fields, now, by, self._zone), [*given])
         taken = TakenNames(set(), set())
         async with self._write_lock:
             for number, (secret, state, _, chosen) in enumerate(made):
@@ -76,7 +76,7 @@ class KeyWriter:
             if not dry_run:
                 writes = [write for _, _, write, _ in made]
                 await trio.to_thread.run_sync(self._store.insert_all, writes)
-                await mapped(self._index.add, [state for _, state, _, _ in made])
+                await map_in_parts(self._index.add, [state for _, state, _, _ in made])
         return [(secret, state) for secret, state, *_ in made]
 
     async def _create_waiting(self) -> None:
@@ -142,13 +142,13 @@ class KeyWriter:
         window ends with the period that contains `now`."""
         async with self._write_lock:
             states = await self._require(names, now, check)
-            edited = await mapped(lambda state: (state, edited_state(state, edit, now)), states)
+            edited = await map_in_parts(lambda state: (state, edited_state(state, edit, now)), states)
             for before, after in edited:
                 if after.record.key_alias != before.record.key_alias:
                     self._index.check_alias(after.record)
-            writes = await mapped(lambda pair: _edit_write(action, *pair, now, by), edited)
+            writes = await map_in_parts(lambda pair: _edit_write(action, *pair, now, by), edited)
             await trio.to_thread.run_sync(self._store.update_all, writes)
-            await mapped(lambda pair: self._replace(*pair), edited)
+            await map_in_parts(lambda pair: self._replace(*pair), edited)
         return states
 
     def _replace(self, state: KeyState, edited: KeyState) -> None:
@@ -165,11 +165,11 @@ class KeyWriter:
         """Deletes keys in one transaction. Their rows in the ledger keep their ids and aliases."""
         async with self._write_lock:
             states = await self._require(names, now, check)
-            changes = await mapped(
+            changes = await map_in_parts(
                 lambda state: change_of("delete", state, now, by, {"key": key_document(state)}), states
             )
             await trio.to_thread.run_sync(self._store.delete_all, changes)
-            await mapped(self._remove, states)
+            await map_in_parts(self._remove, states)
         return states
 
     def _remove(self, state: KeyState) -> None:
@@ -189,7 +189,7 @@ class KeyWriter:
             spend.roll_window(state, now)
             return state
 
-        return list({state.record.token_id: state for state in await mapped(found, names)}.values())
+        return list({state.record.token_id: state for state in await map_in_parts(found, names)}.values())
 
 
 class CreationRefused(Exception):

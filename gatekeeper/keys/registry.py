@@ -20,6 +20,7 @@ from gatekeeper.keys import spend
 from gatekeeper.keys.account import GATEWAY, Account, AccountId, NamedAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
+from gatekeeper.keys.cooperative import PART_SIZE
 from gatekeeper.keys.cost_history import CostHistory, CostName, RecentMaximum
 from gatekeeper.keys.key_changes import repricing
 from gatekeeper.keys.key_import import KeyImport
@@ -29,7 +30,6 @@ from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
 from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.store import KeyStore, LoadedKeys, StoredAccount
-from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.keys.virtual_key import KeyState, Sharing, sharing_of
 from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.ledger.call import Position
@@ -209,7 +209,7 @@ class KeyRegistry(KeyWriter):
             finally:
                 # Also if this was cancelled before the thread started: the changes are recorded nowhere else.
                 if not stored:
-                    self.costs.not_stored(costs)
+                    self.costs.mark_changed(costs)
 
     async def adjust(self, run_id: str, settled: Sequence[AccountCharge]) -> bool:
         """Adds the differences of repriced calls, once per run: returns False if this run was already added.
@@ -265,7 +265,7 @@ class KeyRegistry(KeyWriter):
         of_others = _rolled(self.accounts, now), _rolled(self.accounts.model_accounts, now)
         for number, account in enumerate(chain(self.states(now), *of_others), start=1):
             starts.add(account.window_start)
-            if number % AT_ONCE == 0:
+            if number % PART_SIZE == 0:
                 await trio.lowlevel.checkpoint()
         return starts
 

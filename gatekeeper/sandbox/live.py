@@ -30,7 +30,7 @@ KINDS = ("setup", "clientContent", "realtimeInput", "toolResponse")
 SILENCE = base64.b64encode(bytes(12_000)).decode()
 TOKENS_PER_SILENCE = 8
 # Limit of base64 in one turn.
-MAX_HEARD_BYTES = 4 * 1024 * 1024
+MAX_MEDIA_BYTES = 4 * 1024 * 1024
 CLOSE_CODES = {400: 1007, 401: 1008, 403: 1008, 404: 1008}
 # Limit of the reason in a Close frame, in UTF-8 (RFC 6455 §5.5).
 MAX_REASON_BYTES = 123
@@ -114,8 +114,8 @@ class LiveSession:
     now: float
     setup: Json = field(default_factory=dict[str, object])
     history: History = field(default_factory=History)
-    heard: list[Json] = field(default_factory=list[Json])
-    heard_bytes: int = 0
+    media: list[Json] = field(default_factory=list[Json])
+    media_bytes: int = 0
 
     def receive(self, frame: bytes) -> Iterator[Outgoing]:
         try:
@@ -131,7 +131,7 @@ class LiveSession:
                     if json_field(given, "turnComplete") is True:
                         yield from self.answer()
                 case "realtimeInput":
-                    yield from self.hear(given)
+                    yield from self.receive_realtime_input(given)
                 case _:
                     results = messages(json_field(given, "functionResponses"))
                     parts = [{"functionResponse": result} for result in results]
@@ -158,24 +158,24 @@ class LiveSession:
         kept = ("systemInstruction", "tools", "generationConfig")
         return {name: value for name in kept if (value := json_field(self.setup, name)) is not None}
 
-    def hear(self, given: Json) -> Iterator[Outgoing]:
+    def receive_realtime_input(self, given: Json) -> Iterator[Outgoing]:
         """Handles `realtimeInput`: text is a turn of its own, media are collected until the turn ends."""
         media = [message(json_field(given, name)) for name in ("audio", "video")]
         media += messages(json_field(given, "mediaChunks"))
         for blob in media:
             if blob:
-                self.heard.append({"inlineData": blob})
-                self.heard_bytes += len(text(blob.get("data")))
-        if self.heard_bytes > MAX_HEARD_BYTES:
+                self.media.append({"inlineData": blob})
+                self.media_bytes += len(text(blob.get("data")))
+        if self.media_bytes > MAX_MEDIA_BYTES:
             raise invalid("The audio input of one turn is too long.")
         if written := text(json_field(given, "text")):
-            self.heard.append({"text": written})
+            self.media.append({"text": written})
         ended = json_field(given, "audioStreamEnd") is True or json_field(given, "activityEnd") is not None
-        if self.heard and (ended or written):
-            self.history.add({"role": "user", "parts": self.heard})
+        if self.media and (ended or written):
+            self.history.add({"role": "user", "parts": self.media})
             if not written and json_field(self.setup, "inputAudioTranscription") is not None:
                 yield 0.0, {"serverContent": {"inputTranscription": {"text": "(silence)"}}}
-            self.heard, self.heard_bytes = [], 0
+            self.media, self.media_bytes = [], 0
             yield from self.answer()
 
     def answer(self) -> Iterator[Outgoing]:

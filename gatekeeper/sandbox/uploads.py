@@ -221,9 +221,9 @@ class Uploads:
         if body_offset(request) is not None and session.content is not request.content:
             raise invalid(f"The upload is final or goes on at offset {session.content.size}.")
         by_command = "x-goog-upload-command" in request.headers
-        return self.obey(request, session) if by_command else self.put(request, session)
+        return self.run_commands(request, session) if by_command else self.put(request, session)
 
-    def obey(self, request: Request, session: UploadSession) -> HttpResponse:
+    def run_commands(self, request: Request, session: UploadSession) -> HttpResponse:
         commands = upload_commands(request)
         if "finalize" in commands:
             return json_response(session.finish(), *progress(session, b"final"))

@@ -13,10 +13,10 @@ import pytest
 import trio
 
 from gatekeeper.keys import repriced_spend
+from gatekeeper.keys.cooperative import PART_SIZE
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.repriced_spend import charge_repriced, poll_repriced_runs
 from gatekeeper.keys.spend import AccountCharge
-from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.reprice import Run, reprice
 from gatekeeper.ledger.analytics.uncharged_runs import MARK, mark_run, marked_runs
@@ -159,7 +159,7 @@ async def test_calls_go_on_while_the_windows_of_many_keys_are_looked_at(admin: A
     """It is done each second while another program has the file of a marked run."""
     gateway = admin.gateway
     fields = parse_fields({"max_budget": 1, "budget_duration": "1d"}, now=1)
-    made = await gateway.registry.create_all([fields] * 5 * AT_ONCE, now=1, by="master")
+    made = await gateway.registry.create_all([fields] * 5 * PART_SIZE, now=1, by="master")
     mark_run(gateway.settings.data, str(RUN))
     rolled = [0]
 
@@ -174,9 +174,9 @@ async def test_calls_go_on_while_the_windows_of_many_keys_are_looked_at(admin: A
         await trio.lowlevel.checkpoint()
         await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    assert rolled[-1] == 5 * AT_ONCE
+    assert rolled[-1] == 5 * PART_SIZE
     # Twice, because trio has those that can run take turns in a random order.
-    assert max(after - before for before, after in pairwise(rolled)) <= 2 * AT_ONCE
+    assert max(after - before for before, after in pairwise(rolled)) <= 2 * PART_SIZE
 
 
 async def test_a_deleted_key_is_passed_over(admin: Any) -> None:

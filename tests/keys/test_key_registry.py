@@ -21,6 +21,7 @@ from rig.registry import block_key, delete_key, key_store, regenerate_key, unblo
 
 from gatekeeper.keys import registry as registry_module
 from gatekeeper.keys.audit import AuditEntry, AuditFilter, SqliteAuditStore
+from gatekeeper.keys.cooperative import PART_SIZE
 from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
 from gatekeeper.keys.key_index import KeyNotFound
 from gatekeeper.keys.registry import KeyRegistry
@@ -29,7 +30,6 @@ from gatekeeper.keys.spend import AccountCharge
 from gatekeeper.keys.sqlite_file import SqliteFile, StoreFailed
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import AliasConflict, SecretConflict
-from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
@@ -629,7 +629,7 @@ async def test_what_calls_have_cost_survives_a_restart(tmp_path):
 
 async def test_calls_have_their_turns_while_many_keys_are_made_changed_and_deleted(path: Path) -> None:
     """One request may name 10,000 keys; what all of them take at once would hold up every stream."""
-    many, counts, checked, edited = 5 * AT_ONCE, [0], Counter[int](), Counter[int]()
+    many, counts, checked, edited = 5 * PART_SIZE, [0], Counter[int](), Counter[int]()
 
     def check(_record: KeyRecord) -> None:
         checked[len(counts)] += 1
@@ -656,7 +656,7 @@ async def test_calls_have_their_turns_while_many_keys_are_made_changed_and_delet
         nursery.cancel_scope.cancel()
     assert (max(counts), counts[-1]) == (many, 0)
     # Twice, because trio has those that can run take turns in a random order.
-    assert max(abs(after - before) for before, after in pairwise(counts)) <= 2 * AT_ONCE
+    assert max(abs(after - before) for before, after in pairwise(counts)) <= 2 * PART_SIZE
     for steps in (checked, edited):
         assert sum(steps.values()) == many
-        assert max(steps.values()) <= 2 * AT_ONCE
+        assert max(steps.values()) <= 2 * PART_SIZE

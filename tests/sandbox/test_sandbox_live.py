@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import connect
 
-from gatekeeper.sandbox.live import MAX_HEARD_BYTES, MAX_HISTORY_CHARACTERS
+from gatekeeper.sandbox.live import MAX_HISTORY_CHARACTERS, MAX_MEDIA_BYTES
 
 MODEL = "models/gemini-2.0-flash-live-001"
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -166,7 +166,7 @@ async def test_a_session_goes_on_from_its_handle(live):
             "quota",
         ),
         (TEXT, {"realtimeInput": {"text": "!error"}}, 1011, "Internal error"),
-        (TEXT, {"realtimeInput": {"audio": {"data": "A" * (MAX_HEARD_BYTES + 1)}}}, 1007, "too long"),
+        (TEXT, {"realtimeInput": {"audio": {"data": "A" * (MAX_MEDIA_BYTES + 1)}}}, 1007, "too long"),
     ],
 )
 async def test_what_closes_a_session(live, setup, message, code, reason):

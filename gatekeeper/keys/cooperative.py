@@ -7,19 +7,19 @@ from typing import TypeVar
 
 import trio
 
-AT_ONCE = 100
+PART_SIZE = 100
 """Items between two checkpoints; a key takes up to 60 µs."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-async def mapped(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+async def map_in_parts(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Applies the function to all items. It cannot be cancelled in between, because memory must have
     everything that is on disk."""
     results: list[R] = []
-    for start in range(0, len(items), AT_ONCE):
+    for start in range(0, len(items), PART_SIZE):
         if start:
             await trio.lowlevel.cancel_shielded_checkpoint()
-        results += map(function, items[start : start + AT_ONCE])
+        results += map(function, items[start : start + PART_SIZE])
     return results
