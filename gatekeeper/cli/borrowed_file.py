@@ -163,14 +163,12 @@ def run_with_file(target: Target, program: str, fallback: Callable[[CommandError
             file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
         except CommandError as error:
             return status_of(borrower.kept[0]) if borrower.kept else borrower.run(words, fallback(error))
-        try:
-            if borrower.kept:
-                return status_of(borrower.kept[0])
-            with returned_if_killed(target):
-                return borrower.run(words, file)
-        finally:
-            # Also if the program fails.
-            end_loan(target)
+        with returned_if_killed(target):
+            try:
+                return status_of(borrower.kept[0]) if borrower.kept else borrower.run(words, file)
+            finally:
+                # Also if the program fails.
+                end_loan(target)
 
 
 def command_line(program: str) -> list[str]:

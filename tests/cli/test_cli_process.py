@@ -211,16 +211,41 @@ def test_what_ends_the_command_ends_its_program_and_returns_the_file(
 
 def test_a_command_that_is_killed_has_its_file_returned(gateway: Any, tmp_path: Path) -> None:
     gateway.answers = {"POST /sql/lend": {"file": str(tmp_path)}, "POST /sql/return": {"returned": True}}
-    code = "import sys; print('runs', flush=True); sys.stdout.close(); sys.stdin.read()"
+    os.mkfifo(over := tmp_path / "over")
+    code = "import sys; print('runs', flush=True); sys.stdout.close(); open(sys.argv[1] + '/over').read()"
     program = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{file}}"
     with started("sql", "--exec", program, "--url", gateway.url) as command:
         command.stdout.readline()
         command.process.kill()
         command.process.join(20)
-        deadline = time.monotonic() + 20
-        while len(gateway.asked) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        asked_for(gateway, 2)
+        over.write_text("")
     assert [asked.path for asked in gateway.asked] == ["/sql/lend", "/sql/return"]
+
+
+def test_a_command_that_is_killed_while_it_returns_the_file_has_it_returned(
+    gateway: Any, tmp_path: Path
+) -> None:
+    begun: Future[Started] = Future()
+
+    def returned(_asked: Any) -> object:
+        if len(gateway.asked) == 2:
+            begun.result(20).process.kill()
+        return {"returned": True}
+
+    gateway.answers = {"POST /sql/lend": {"file": str(tmp_path)}, "POST /sql/return": returned}
+    with started("sql", "--exec", "true {file}", "--url", gateway.url) as command:
+        begun.set_result(command)
+        asked_for(gateway, 3)
+        command.process.join(20)
+    assert [asked.path for asked in gateway.asked] == ["/sql/lend", "/sql/return", "/sql/return"]
+
+
+def asked_for(gateway: Any, times: int) -> None:
+    """Returns once the gateway was asked so often, or has not been for long."""
+    deadline = time.monotonic() + 20
+    while len(gateway.asked) < times and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
