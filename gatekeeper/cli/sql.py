@@ -141,7 +141,13 @@ def unreadable(file: Path, problem: str) -> str:
 
 
 def print_rows(document: bytes) -> None:
-    result = msgspec.json.decode(document, type=Rows)
+    try:
+        result = msgspec.json.decode(document, type=Rows)
+    except msgspec.ValidationError:
+        raise CommandError(
+            "the answer is not that of a gatekeeper gateway: check --url or GATEKEEPER_URL",
+            ExitStatus.INTERNAL_ERROR,
+        ) from None
     print_table([column(result, number) for number in range(len(result.columns))], result.rows)
     if not result.rows:
         print_note("No rows.")

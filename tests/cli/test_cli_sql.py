@@ -65,6 +65,14 @@ def test_the_gateway_answers(on: Any, gateway: Any) -> None:
     assert on("sql", "SELECT 1", "--json").document == ROWS
 
 
+@pytest.mark.parametrize("answer", [None, {}, {**ROWS, "rows": [{}]}])
+def test_what_is_no_gateway_is_told(on: Any, gateway: Any, answer: object) -> None:
+    gateway.answers = {"POST /sql": (200, answer)}
+    ended = on("sql", "SELECT 1")
+    assert (ended.status, ended.out) == (1, "")
+    assert "not that of a gatekeeper gateway: check --url" in ended.err
+
+
 def test_what_is_cut_short_says_so(on: Any, gateway: Any) -> None:
     gateway.answers = {"POST /sql": {**ROWS, "truncated": True, "partial": True, "partial_reason": "locked"}}
     err = on("sql", "SELECT 1").err
