@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 TARGETS = (
     "gatekeeper/gemini/usage.py",
     "gatekeeper/gemini/usage_document.py",
-    "gatekeeper/gemini/usage_total.py",
+    "gatekeeper/gemini/token_usage.py",
     "gatekeeper/gemini/usage_faults.py",
     "gatekeeper/gemini/json_values.py",
     "gatekeeper/gemini/grounding.py",

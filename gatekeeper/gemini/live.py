@@ -14,10 +14,10 @@ import msgspec
 from gatekeeper.gemini.grounding import Searches
 from gatekeeper.gemini.json_values import as_object, as_text
 from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.token_usage import Usage, add_usages, encode_usage
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, read_usage
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
-from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 
 SUMMED_NOTE = "the usage of {turns:,} turns was added up, because they were too long to be kept"
 REPEATED_NOTE = "a turn reported its usage more than once: the last one counts"

@@ -27,9 +27,9 @@ from gatekeeper.gemini.response_document import (
     steps,
 )
 from gatekeeper.gemini.splitters import Document
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE, no_object_note
-from gatekeeper.gemini.usage_total import Usage
 
 INTERACTIONS = "interactions"
 

@@ -25,6 +25,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gatekeeper.gemini.json_values import MODALITY_NUMBERS, Details, modality_name, read_tier
+from gatekeeper.gemini.token_usage import COUNTS, Usage, add_usages
 from gatekeeper.gemini.usage_document import (
     Detail,
     ModalityTokens,
@@ -43,7 +44,6 @@ from gatekeeper.gemini.usage_faults import (
     contradictions,
     no_object_note,
 )
-from gatekeeper.gemini.usage_total import COUNTS, Usage, add_usages
 
 MAX_USAGE_BYTES = 16 * 1024
 """Limit in bytes of a usage or a list of usages, also in the ledger; Google's have at most 2,000."""

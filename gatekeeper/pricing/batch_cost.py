@@ -22,8 +22,8 @@ from typing import NamedTuple
 import msgspec
 
 from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.token_usage import Usage, add_usages, encode_usage
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 from gatekeeper.pricing.billed_tokens import UnpricedError, written_out
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_lines import SEARCH_KINDS, charged_searches

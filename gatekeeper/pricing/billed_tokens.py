@@ -26,7 +26,7 @@ from collections.abc import Collection
 import msgspec
 
 from gatekeeper.gemini.json_values import Details
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.tariff import MODALITIES
 
 # A page of a PDF is charged as an image; "document" has no price of its own on Google's page.

@@ -26,7 +26,7 @@ from gatekeeper.gemini.actions import (
     OPENAI_GENERATING,
 )
 from gatekeeper.gemini.inline_data import BASE64
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import ESTIMATED
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, Quote, quote

@@ -39,7 +39,7 @@ from gatekeeper.gemini.actions import (
     OPENAI_EMBEDDING,
     OPENAI_GENERATING,
 )
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.billed_tokens import (
     Tokens,
     UnpricedError,

@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_lines import SEARCH_KINDS
 from gatekeeper.pricing.cost_notes import budget_note

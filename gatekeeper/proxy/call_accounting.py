@@ -20,9 +20,9 @@ from gatekeeper.gemini.json_values import read_tier
 from gatekeeper.gemini.request_parser import EMPTY_BODY
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.routes import Route
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
-from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.ledger.call import CallRecord, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.logs import RateLimitedLog, log
 from gatekeeper.pricing.catalogue import Catalogue

@@ -114,7 +114,7 @@ class LiveSession:
     now: float
     setup: Json = field(default_factory=dict[str, object])
     history: History = field(default_factory=History)
-    media: list[Json] = field(default_factory=list[Json])
+    turn_parts: list[Json] = field(default_factory=list[Json])
     media_bytes: int = 0
 
     def receive(self, frame: bytes) -> Iterator[Outgoing]:
@@ -164,18 +164,18 @@ class LiveSession:
         media += messages(json_field(given, "mediaChunks"))
         for blob in media:
             if blob:
-                self.media.append({"inlineData": blob})
+                self.turn_parts.append({"inlineData": blob})
                 self.media_bytes += len(text(blob.get("data")))
         if self.media_bytes > MAX_MEDIA_BYTES:
             raise invalid("The audio input of one turn is too long.")
         if written := text(json_field(given, "text")):
-            self.media.append({"text": written})
+            self.turn_parts.append({"text": written})
         ended = json_field(given, "audioStreamEnd") is True or json_field(given, "activityEnd") is not None
-        if self.media and (ended or written):
-            self.history.add({"role": "user", "parts": self.media})
+        if self.turn_parts and (ended or written):
+            self.history.add({"role": "user", "parts": self.turn_parts})
             if not written and json_field(self.setup, "inputAudioTranscription") is not None:
                 yield 0.0, {"serverContent": {"inputTranscription": {"text": "(silence)"}}}
-            self.media, self.media_bytes = [], 0
+            self.turn_parts, self.media_bytes = [], 0
             yield from self.answer()
 
     def answer(self) -> Iterator[Outgoing]:

@@ -20,8 +20,8 @@ from gatekeeper.gemini.batch_results import (
 )
 from gatekeeper.gemini.billed_resources import BatchState, BatchSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.gemini.usage_total import Usage
 
 Json = dict[str, object]
 

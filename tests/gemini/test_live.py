@@ -15,9 +15,9 @@ from rig.recordings import RECORDINGS, recorded_of
 
 from gatekeeper.gemini.live import REPEATED_NOTE, LiveMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.token_usage import Usage, add_usages
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, read_usage
 from gatekeeper.gemini.usage_faults import THOUGHTS_OUTSIDE_TOTAL, UNREADABLE_NOTE
-from gatekeeper.gemini.usage_total import Usage, add_usages
 from gatekeeper.ledger import call
 
 COUNTS = ("prompt", "cached", "output", "thoughts", "tool", "total")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from rig.cases import cases
 
 from gatekeeper.gemini.json_values import MAX_TOKEN_COUNT, read_count
+from gatekeeper.gemini.token_usage import Usage, encode_usage
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, PROMPT_UNDER_REPORTED, read_usage
 from gatekeeper.gemini.usage_faults import MAX_SHOWN, THOUGHTS_IN_OUTPUT, THOUGHTS_OUTSIDE_TOTAL
-from gatekeeper.gemini.usage_total import Usage, encode_usage
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
 

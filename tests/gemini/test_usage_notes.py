@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rig.cases import cases
 
+from gatekeeper.gemini.token_usage import Usage, add_usages, encode_usage
 from gatekeeper.gemini.usage import (
     MAX_USAGE_BYTES,
     NO_TOKENS,
@@ -16,7 +17,6 @@ from gatekeeper.gemini.usage import (
     read_usage,
 )
 from gatekeeper.gemini.usage_faults import THOUGHTS_OUTSIDE_TOTAL
-from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 
 
 def read(value: object) -> Usage:

@@ -16,8 +16,8 @@ from rig.recordings import RECORDINGS, SHARES, Recording, recorded, written
 from gatekeeper.gemini.meter import meter_for, meter_options
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import route
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.gemini.usage_total import Usage
 
 Json = dict[str, Any]
 JSON_TYPE, EVENTS = "application/json; charset=UTF-8", "text/event-stream"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.examples import examples
 
+from gatekeeper.gemini.token_usage import Usage, add_usages, encode_usage
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 from gatekeeper.pricing.billed_tokens import UnpricedError, billed_output_tokens
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from rig.analytics import Analytics
 
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.ledger.analytics import row_prices
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import FileUnusable

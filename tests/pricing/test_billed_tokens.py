@@ -9,8 +9,8 @@ from rig.cases import cases
 from rig.examples import examples
 
 from gatekeeper.gemini.json_values import Details
+from gatekeeper.gemini.token_usage import Usage, add_usages
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.gemini.usage_total import Usage, add_usages
 from gatekeeper.pricing.billed_tokens import (
     MODALITIES,
     UnpricedError,

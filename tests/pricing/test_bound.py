@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rig.cases import cases
 
 from gatekeeper.gemini.actions import EMBEDDING, IMAGE_ACTIONS, OPENAI_EMBEDDING
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.bound import USUAL_OUTPUT, Bound, RequestedUse, bound
 from gatekeeper.pricing.quote import quote
 from gatekeeper.pricing.worst_case import (

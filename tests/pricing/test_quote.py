@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rig.cases import cases
 
 from gatekeeper.gemini.actions import EMBEDDING, GENERATING
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_lines import CostLine
 from gatekeeper.pricing.price_documents import quote_document

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rig.cases import cases
 
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_lines import CostLine
 from gatekeeper.pricing.price_documents import plain_decimal

@@ -14,8 +14,8 @@ import pytest
 from rig.cases import cases
 
 from gatekeeper.gemini.response_parser import ResponseParser
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.price_documents import quote_document
 from gatekeeper.pricing.quote import quote

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rig.cases import cases
 from rig.examples import examples
 
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import reserved_note
 from gatekeeper.pricing.price_components import COMPONENTS, PIECES, SECONDS, unit_of

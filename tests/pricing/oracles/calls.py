@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from pricing.oracles.grid import ACTIONS, CASES
 
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.billed_tokens import (
     Tokens,
     UnpricedError,

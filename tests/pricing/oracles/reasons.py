@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from pricing.oracles.calls import Call, Change, shipped
 
-from gatekeeper.gemini.usage_total import Usage
+from gatekeeper.gemini.token_usage import Usage
 from gatekeeper.pricing.price_components import unit_of
 
 Right = Literal["we", "they", "open"]
