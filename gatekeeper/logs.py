@@ -139,7 +139,7 @@ class RateLimitedLog:
 
     @contextmanager
     def recorded(self) -> Generator[None]:
-        """Records an exception that the block raises, and goes on after it."""
+        """Records an exception that the block raises, and suppresses it."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  a fault must not end what the block is only a part of

@@ -6,9 +6,9 @@ arguments:
 - bash gives the line up to the cursor as one argument, because its own words are split at `:` and `=`;
 - zsh and fish give the words up to the cursor, without their quotes.
 
-The first line of the answer says how to go on: `words` follow, one a line, for zsh and fish with their
-meaning behind a tab; or `files` of the current folder are meant. On any error there are no completions, and
-nothing is printed.
+The first line of the response is its kind: `words` follow, one a line, for zsh and fish with their meaning
+behind a tab; or `files` of the current folder are meant. On any error there are no completions, and nothing
+is printed.
 """
 
 from __future__ import annotations
@@ -110,15 +110,15 @@ def completion(shell: str) -> None:
     click.echo(SCRIPTS[shell], nl=False)
 
 
-def answer(root: click.Group, shell: str, args: Sequence[str]) -> str:
+def respond(root: click.Group, shell: str, args: Sequence[str]) -> str:
     """The response to a script; empty if there is nothing to complete, and on any error."""
     try:
-        return bash_answer(root, *args) if shell == "bash" else words_answer(root, args)
+        return bash_response(root, *args) if shell == "bash" else words_response(root, args)
     except Exception:  # noqa: BLE001 - in the middle of somebody's line no error can be told
         return ""
 
 
-def bash_answer(root: click.Group, line: str, breaks: str = " :=") -> str:
+def bash_response(root: click.Group, line: str, breaks: str = " :=") -> str:
     """What bash puts in place of its own last word, quoted as that is."""
     from gatekeeper.cli.completion import split_line
 
@@ -135,7 +135,7 @@ def bash_answer(root: click.Group, line: str, breaks: str = " :=") -> str:
     return "\n".join(["words", *values, ""])
 
 
-def words_answer(root: click.Group, args: Sequence[str]) -> str:
+def words_response(root: click.Group, args: Sequence[str]) -> str:
     *before, last = args or [""]
     # A quote that is still open stays with the word in zsh.
     opened = last[:1] in ("'", '"') and last.count(last[0]) % 2

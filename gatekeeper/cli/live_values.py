@@ -27,7 +27,7 @@ Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem[
 
 
 def fetched(context: click.Context, path: str, member: str) -> list[Document]:
-    """A list of an answer of the gateway; empty if there is none in time."""
+    """A list in a response of the gateway; empty if there is none in time."""
     from gatekeeper.addresses import DEFAULT_URL
     from gatekeeper.cli.deadline import ProbeError, run_with_timeout
 
@@ -43,8 +43,8 @@ def fetched(context: click.Context, path: str, member: str) -> list[Document]:
 
 
 def get(url: str, path: str, key: object) -> bytes:
-    """Raises OSError, and ValueError for what is no answer. With Python's own client, which is loaded in a
-    tenth of the time."""
+    """The body of a response. Raises OSError, and ValueError for an invalid one. With Python's own client,
+    which is loaded in a tenth of the time."""
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
     from urllib.parse import urlsplit
 

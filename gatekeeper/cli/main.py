@@ -154,9 +154,9 @@ def main() -> None:
 def run(args: Sequence[str]) -> int:
     """Runs one command. Returns the exit status; errors have been printed on stderr."""
     if shell := os.environ.get(COMPLETE):
-        from gatekeeper.cli.completion import answer
+        from gatekeeper.cli.completion import respond
 
-        sys.stdout.write(answer(gatekeeper, shell, args))
+        sys.stdout.write(respond(gatekeeper, shell, args))
         return ExitStatus.OK
     try:
         reject_empty_arguments(args)

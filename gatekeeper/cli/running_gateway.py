@@ -41,7 +41,7 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class ReportedSetting(msgspec.Struct, frozen=True):
-    """Of a secret it is told only that it is set."""
+    """A setting; of a secret it is reported only that it is set."""
 
     value: str | int | float | bool | None
     source: str
@@ -55,7 +55,7 @@ class ReportedSettings(msgspec.Struct, frozen=True):
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A gateway that answers. Without a key that it accepts it tells neither settings nor prices: `refused`
+    """A gateway that responds. Without a key that it accepts it tells neither settings nor prices: `refused`
     says so."""
 
     url: str

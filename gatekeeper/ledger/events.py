@@ -116,8 +116,7 @@ class EventStream:
         self, capacity: int = 10_000, now: Callable[[], float] = time.time, max_bytes: int = 64 << 20
     ) -> None:
         self.in_flight: dict[str, CallRecord] = {}
-        """The calls that have started and not finished: the live objects, which their calls go on
-        changing."""
+        """The calls that have started and not finished: the live objects, which still change."""
         self.first_id = int(now() * 1_000_000)
         self.next_id = self.first_id
         self.ring: deque[CallEvent] = deque()

@@ -213,7 +213,7 @@ def discard_segment(folder: Path, number: int) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Makes a file's content or a folder's entries durable, whoever wrote them. Raises OSError."""
+    """Makes a file's content or a folder's entries durable. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

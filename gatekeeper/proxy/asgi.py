@@ -98,7 +98,7 @@ class Proxy:
             calls = tuple(self.open_calls)
             asked = possibly_disconnected(calls)
             for call in calls:
-                # A call that goes on without its client is asked each time: it has bounds of its own
+                # A call that continues without its client is checked each time: it has limits of its own
                 # (`UpstreamExchange.continues`).
                 if call.exchange.disconnected_at is not None or (
                     call in asked and call.transport.is_disconnected()
@@ -108,7 +108,7 @@ class Proxy:
                     # While a write to the client is blocked the timeout is the client's.
                     if not call.transport.write_blocked:
                         call.end(call.timeout_failure())
-                    # The call is finished without this client, for whom the write would wait for ever.
+                    # The call continues without this client: the write to it would wait for ever.
                     elif call.client_disconnected():
                         call.exchange.stop_writing()
                 elif refusal := call.transport.revocation(call):

@@ -42,26 +42,27 @@ def pending_storage(call: CallRecord, content: CachedContent) -> PendingCharge |
     )
 
 
-def is_stored(state: CallRecord) -> bool:
+def is_storage_charge(pending_row: CallRecord) -> bool:
     """Whether a pending charge is the storage of a cached content."""
-    return state.pending is not None and state.pending.tokens is not None
+    return pending_row.pending is not None and pending_row.pending.tokens is not None
 
 
-def is_due(state: CallRecord, now: int) -> bool:
+def is_due(pending_row: CallRecord, now: int) -> bool:
     """Whether a full hour is uncharged, or the cached content has expired."""
-    pending = state.pending
+    pending = pending_row.pending
     if pending is None or pending.charged_until is None or pending.expires_at is None:
         return False
     return now >= min(pending.charged_until + PERIOD, pending.expires_at)
 
 
 def storage_rows(
-    state: CallRecord, now: int, catalogue: Catalogue, *, ended: bool = False
+    pending_row: CallRecord, now: int, catalogue: Catalogue, *, ended: bool = False
 ) -> Iterator[CallRecord]:
-    """The rows for the storage that is not charged yet, up to `now` (microseconds since 1970). `state` is the
-    row that was written last. `ended`: the cached content was deleted; then, and once it has expired, the
-    last row has nothing pending any more. If there is nothing left to charge, that row is `state` itself."""
-    pending = state.pending
+    """The rows for the storage that is not charged yet, up to `now` (microseconds since 1970). `pending_row`
+    is the row that was written last. `ended`: the cached content was deleted; then, and once it has expired,
+    the last row has nothing pending any more. If there is nothing left to charge, that row is `pending_row`
+    itself."""
+    pending = pending_row.pending
     if pending is None or pending.charged_until is None or pending.expires_at is None:
         return
     stop = min(now, pending.expires_at)
@@ -71,9 +72,9 @@ def storage_rows(
     for number, (start, seconds) in enumerate(pieces, 1):
         is_last = ended and number == len(pieces)
         rest = settled if is_last else replace(pending, charged_until=start + seconds * SECOND)
-        yield _row(state, start, seconds, rest, catalogue)
+        yield _row(pending_row, start, seconds, rest, catalogue)
     if ended and not pieces:
-        yield replace(state, pending=settled)
+        yield replace(pending_row, pending=settled)
 
 
 def _periods(start: int, stop: int, *, ended: bool) -> Iterator[tuple[int, int]]:
@@ -90,32 +91,32 @@ def _periods(start: int, stop: int, *, ended: bool) -> Iterator[tuple[int, int]]
 
 
 def _call_id(start: int) -> str:
-    """A new id of version 7 whose time is the start, as of every call: lists are in the order of ids."""
+    """A new UUID version 7 with the start as its time, as every call's id has: lists are sorted by id."""
     # The time is in the upper 48 bits, in milliseconds (RFC 9562 §5.7).
     rest = UUID(str(uuid_utils.uuid7())).int & (1 << 80) - 1
     return str(UUID(int=(start // 1000) << 80 | rest))
 
 
 def _row(
-    state: CallRecord, start: int, seconds: int, rest: PendingCharge, catalogue: Catalogue
+    pending_row: CallRecord, start: int, seconds: int, rest: PendingCharge, catalogue: Catalogue
 ) -> CallRecord:
-    tokens = (state.pending and state.pending.tokens) or 0
+    tokens = (pending_row.pending and pending_row.pending.tokens) or 0
     units: dict[str, int | None] = {CACHE_TOKEN_SECONDS: tokens * seconds}
     stored = CallRecord(
         id=_call_id(start),
         started_at=start,
         duration_ms=seconds * 1000.0,
-        key_id=state.key_id,
-        key_alias=state.key_alias,
-        user_id=state.user_id,
-        tags=state.tags,
+        key_id=pending_row.key_id,
+        key_alias=pending_row.key_alias,
+        user_id=pending_row.user_id,
+        tags=pending_row.tags,
         method="",
         path="",
         action=CACHE_STORAGE_ACTION,
-        model=state.model,
+        model=pending_row.model,
         outcome=Outcome.OK,
-        upstream_key=state.upstream_key,
-        resource=rest.resource or (state.pending and state.pending.resource),
+        upstream_key=pending_row.upstream_key,
+        resource=rest.resource or (pending_row.pending and pending_row.pending.resource),
         billed_units=units,
         pending=rest,
     )

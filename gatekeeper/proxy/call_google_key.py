@@ -54,8 +54,8 @@ class RetryWithAnotherKey(Exception):
 
 
 class CallGoogleKey:
-    """The Google key of one call: `secret` is that of the current one; `tried` has the labels of those before
-    it, each with the status of Google's answer."""
+    """The Google key of one call: `secret` is that of the current key; `tried` has the labels of the keys
+    before it, each with the status of Google's response."""
 
     __slots__ = ("_is_session", "_lease", "_pool", "_projects", "_resources", "tried")
 
@@ -139,7 +139,7 @@ class CallGoogleKey:
             raise no_key_for(want.model)
         row.upstream_key = self._lease.key.label
 
-    # What Google answers
+    # By Google's responses
 
     def succeeded(self) -> None:
         """The response is a proper one."""

@@ -74,10 +74,10 @@ def _models(call: ProxyCall) -> Sequence[str] | None:
 def reserve_rates(call: ProxyCall, applied: Sequence[AppliedLimits], expected: ExpectedTokens) -> None:
     """Reserves what the call needs of all these limits. Raises Refused."""
     context = call.context
-    answer = context.rates.admit(applied, expected, context.monotonic_micros())
-    if isinstance(answer, Exceeded):
-        raise Refused(rate_refusal(answer, call.accounts))
-    call.rate_reservations = (*call.rate_reservations, answer)
+    taken = context.rates.admit(applied, expected, context.monotonic_micros())
+    if isinstance(taken, Exceeded):
+        raise Refused(rate_refusal(taken, call.accounts))
+    call.rate_reservations = (*call.rate_reservations, taken)
 
 
 def expected_tokens(

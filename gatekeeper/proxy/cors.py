@@ -74,19 +74,19 @@ def preflight_headers(headers: Headers) -> Headers:
     """The headers of the response to a preflight of an allowed origin, without those that `with_cors_fields`
     adds: any method and any requested header is allowed, because all are relayed."""
     names = first_value(headers, REQUEST_HEADERS) or b""
-    answer = [
+    added = [
         (b"access-control-allow-methods", ALLOWED_METHODS),
         (b"access-control-max-age", PREFLIGHT_SECONDS),
         (b"vary", PREFLIGHT_VARY),
     ]
     # The names are echoed, so nothing else may be in the value.
     if names and FIELD_NAMES.fullmatch(names):
-        answer.append((b"access-control-allow-headers", names))
+        added.append((b"access-control-allow-headers", names))
     # https://wicg.github.io/private-network-access/: a page of a public site that wants to reach a gateway in
     # a private network.
     if first_value(headers, PRIVATE_NETWORK) == b"true":
-        answer.append((b"access-control-allow-private-network", b"true"))
-    return answer
+        added.append((b"access-control-allow-private-network", b"true"))
+    return added
 
 
 def with_cors_fields(headers: Headers, allowed_origin: bytes) -> Headers:

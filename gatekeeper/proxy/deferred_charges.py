@@ -28,7 +28,7 @@ from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING, with_budget_note
 from gatekeeper.proxy.cache_storage import (
     UNKNOWN_TOKENS_NOTE,
     is_due,
-    is_stored,
+    is_storage_charge,
     pending_storage,
     storage_rows,
 )
@@ -115,16 +115,16 @@ class DeferredCharges:
             self.pending.apply(row)
             for surplus in self.pending.surplus():
                 self.give_up(surplus, TOO_MANY)
-        state = self.pending.find(row.resource) if row.resource else None
-        if state is None or state.id == row.id:
+        pending_row = self.pending.find(row.resource) if row.resource else None
+        if pending_row is None or pending_row.id == row.id:
             return
-        if not is_stored(state):
+        if not is_storage_charge(pending_row):
             if row.method == "DELETE" and row.outcome is Outcome.OK:
-                self.give_up(state, DELETED)
-        elif is_gone(row, state):
-            self._accrue(state, ended_at(row), catalogue, ended=True)
+                self.give_up(pending_row, DELETED)
+        elif shows_deletion(row, pending_row):
+            self._accrue(pending_row, ended_at(row), catalogue, ended=True)
         elif isinstance(meter, CacheMeter) and (content := meter.content()):
-            self._note_expiry(state, content)
+            self._note_expiry(pending_row, content)
 
     def amend(self, known: CallRecord) -> None:
         """Completes the row of a call, unless another request has read the same result before."""
@@ -146,29 +146,34 @@ class DeferredCharges:
         self._registry.replay(correction(amendment))
         self.pending.apply(known)
 
-    def give_up(self, state: CallRecord, why: str) -> None:
+    def give_up(self, pending_row: CallRecord, why: str) -> None:
         """Ends a pending charge: the cost of the call stays unknown, or the uncharged storage of a cached
         content."""
-        begun_by = state.pending.begun_by if state.pending else state.id
+        begun_by = pending_row.pending.begun_by if pending_row.pending else pending_row.id
         note = f"{GIVEN_UP} {why}"
-        self.amend(replace(state, pending=PendingCharge(begun_by=begun_by), usage_note=note))
+        self.amend(replace(pending_row, pending=PendingCharge(begun_by=begun_by), usage_note=note))
 
     def sweep(self, now: int, catalogue: Catalogue) -> None:
         """Charges the storage that is due at `now` (microseconds since 1970), and gives up what nobody has
         asked for."""
-        for state in self.pending.all():
+        for pending_row in self.pending.all():
             try:
-                if is_due(state, now):
-                    self._accrue(state, now, catalogue)
-                elif not is_stored(state) and state.started_at + RETENTION_DAYS * DAY <= now:
-                    self.give_up(state, NOT_SEEN)
+                if is_due(pending_row, now):
+                    self._accrue(pending_row, now, catalogue)
+                elif (
+                    not is_storage_charge(pending_row)
+                    and pending_row.started_at + RETENTION_DAYS * DAY <= now
+                ):
+                    self.give_up(pending_row, NOT_SEEN)
             except Exception as error:  # noqa: BLE001  the others are charged
                 self._errors.record_exception(error)
 
-    def _accrue(self, state: CallRecord, now: int, catalogue: Catalogue, *, ended: bool = False) -> None:
-        for row in storage_rows(state, now, catalogue, ended=ended):
+    def _accrue(
+        self, pending_row: CallRecord, now: int, catalogue: Catalogue, *, ended: bool = False
+    ) -> None:
+        for row in storage_rows(pending_row, now, catalogue, ended=ended):
             # Nothing is left to be charged: it is the row of before, without anything pending.
-            if row.id == state.id:
+            if row.id == pending_row.id:
                 self.amend(row)
                 return
             self._ledger.end(row)
@@ -176,13 +181,15 @@ class DeferredCharges:
                 self._registry.replay([charge])
             self.pending.apply(row)
 
-    def _note_expiry(self, state: CallRecord, content: CachedContent) -> None:
+    def _note_expiry(self, pending_row: CallRecord, content: CachedContent) -> None:
         """An update of a cached content moves its expiry."""
-        if state.pending and content.expires_at is not None:
-            self.amend(replace(state, pending=replace(state.pending, expires_at=content.expires_at)))
+        if pending_row.pending and content.expires_at is not None:
+            self.amend(
+                replace(pending_row, pending=replace(pending_row.pending, expires_at=content.expires_at))
+            )
 
 
-def is_gone(row: CallRecord, state: CallRecord) -> bool:
+def shows_deletion(row: CallRecord, pending_row: CallRecord) -> bool:
     """Whether a call shows that a cached content is deleted. Google responds 403 or 404 for one that does not
     exist, but also to a key of another project."""
     if row.action == "cachedContents.delete" and row.outcome is Outcome.OK:
@@ -193,5 +200,5 @@ def is_gone(row: CallRecord, state: CallRecord) -> bool:
         and row.outcome is Outcome.UPSTREAM_ERROR
         and (row.action or "").startswith("cachedContents.")
         and row.action != CACHE_STORAGE_ACTION
-        and row.upstream_key == state.upstream_key
+        and row.upstream_key == pending_row.upstream_key
     )

@@ -95,9 +95,9 @@ class FilteredListRelay(Relay):
             self.cursors.beginning, self.query.size, kind.collection, items_are_positions=kind.is_openai
         )
         self.first_head: ResponseHead | None = None
-        self.form: ListPage | None = None  # in whose form the answer is written
+        self.form: ListPage | None = None  # the response is written in this page's form
         self.received_size = 0  # bytes
-        self.error_relayed = False  # Google's error is the answer
+        self.error_relayed = False  # Google's error was sent to the client
 
     async def run(self) -> None:
         self.call.record_begin()  # the list may be asked for where its page begins
@@ -147,7 +147,7 @@ class FilteredListRelay(Relay):
             if self.error_relayed:
                 return
         self.filtered.stop()
-        await self.answer()
+        await self.send_page()
 
     async def request_page(self) -> None:
         self.cursors.switch_project(self.cursor)
@@ -246,7 +246,7 @@ class FilteredListRelay(Relay):
 
     # To the client
 
-    async def answer(self) -> None:
+    async def send_page(self) -> None:
         """Raises CallFailed and ClientDisconnected."""
         call, page, form = self.call, self.filtered, self.form
         # In OpenAI's form a page without items cannot be continued.

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from gatekeeper.gemini.evasion import PROXY_REWRITE_HEADERS, header_risk
 from gatekeeper.http_fields import Headers
 
-# Fields of one connection only (RFC 9110 §7.6.1), and `expect`, which the server here has answered.
+# Fields of one connection only (RFC 9110 §7.6.1), and `expect`, to which the gateway's server has responded.
 HOP_BY_HOP = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization",

@@ -43,7 +43,7 @@ from gatekeeper.server.websocket_stream import (
 
 # As long as clients wait: with five seconds the last messages of an upstream that was still sending were
 # lost.
-CLOSING_TIMEOUT = 10.0  # seconds for one side's answer to the other's Close frame
+CLOSING_TIMEOUT = 10.0  # seconds for one side's Close frame after the other's
 MESSAGE_TOO_BIG = 1009
 USAGE = b"usageMetadata"
 QUOTA_WORDS = re.compile(r"exceeded your current quota|RESOURCE_EXHAUSTED", re.IGNORECASE)
@@ -121,7 +121,7 @@ class LiveSession:
                 self._end(Refused(refused.refusal) if is_first else CutByGateway(refused.refusal))
                 return
             # If the upstream is lost the other task still reads what it sent before, perhaps a Close frame.
-            # The client may not have seen that yet, and goes on sending until it answers it.
+            # The client may not have seen that yet, and continues sending until it has.
             with suppress(WebSocketLost):
                 await self.upstream.send(received)
         await self._client_ended(received)
@@ -171,7 +171,7 @@ class LiveSession:
             self._end(ClientGone())
         else:
             await self.upstream.close(end.code, end.reason)
-            # The other task ends the session by the upstream's answer.
+            # The other task ends the session once the upstream has sent its Close frame.
             await trio.sleep(CLOSING_TIMEOUT)
             self._scope.cancel()
 

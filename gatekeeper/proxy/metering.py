@@ -18,7 +18,7 @@ from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, meter_for, meter_options
 from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.resource_names import OwnedResource, owned_resource_in_path
-from gatekeeper.proxy.cache_storage import is_stored
+from gatekeeper.proxy.cache_storage import is_storage_charge
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.failures import CutByGateway
 from gatekeeper.proxy.pending_results import result_reader
@@ -80,7 +80,7 @@ def _with_results(call: ProxyCall, meter: Meter, media_type: bytes | None, encod
     awaited = call.context.deferred.pending.find(call.row.resource or "")
     if awaited is None or _is_partial(call):
         return meter
-    if is_stored(awaited):
+    if is_storage_charge(awaited):
         return CacheMeter(meter, is_gzip=encoding in GZIP)
     # The response to a cancellation is the interaction.
     is_shown = call.row.method == "GET" or call.route.action == "interactions.cancel"

@@ -61,7 +61,7 @@ async def send_base_url_error(
     public_base: str,
     origins: AllowedOrigins,
 ) -> None:
-    """Answers a Gemini request sent outside `/gemini/`; it is not recorded as a call."""
+    """Responds to a Gemini request outside `/gemini/`, which is not recorded as a call."""
     stream = ClientStream(cast("Scope", scope), cast("Receive", receive), cast("Send", send))
     headers = list(scope["headers"])
     may_read = allow_reading(stream, origins, headers)

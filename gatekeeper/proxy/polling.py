@@ -18,7 +18,7 @@ from gatekeeper.http_fields import Headers
 from gatekeeper.keys.cool_downs import KeyRequirement
 from gatekeeper.ledger.call import CallRecord
 from gatekeeper.logs import log
-from gatekeeper.proxy.cache_storage import is_stored
+from gatekeeper.proxy.cache_storage import is_storage_charge
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.failures import CallFailed
 from gatekeeper.proxy.pending_results import result_reader
@@ -59,24 +59,28 @@ class PendingPoller:
 
     async def round(self) -> None:
         """Polls the resources that are due."""
-        waiting = {state.id: state for state in self._context.deferred.pending.all() if not is_stored(state)}
+        waiting = {
+            pending_row.id: pending_row
+            for pending_row in self._context.deferred.pending.all()
+            if not is_storage_charge(pending_row)
+        }
         self._due = {name: due for name, due in self._due.items() if name in waiting}
         now, polls = trio.current_time(), 0
-        for name, state in waiting.items():
+        for name, pending_row in waiting.items():
             due = self._due.get(name) or NextPoll(now, self._interval)
             # Those over the limit stay due: a later round polls them.
             if due.at > now or polls == MAX_POLLS:
                 continue
             polls += 1
             self._due[name] = NextPoll(now + due.delay, min(2 * due.delay, MAX_DELAY))
-            if await self.poll(state) and (moved := self._context.deferred.pending.begun_by(name)):
+            if await self.poll(pending_row) and (moved := self._context.deferred.pending.begun_by(name)):
                 await self.poll(moved)  # the results of a batch are in a file
 
-    async def poll(self, state: CallRecord) -> bool:
+    async def poll(self, pending_row: CallRecord) -> bool:
         """Returns whether the row was completed. After an error the resource is polled again."""
         context = self._context
-        target, key = poll_target(state), context.google_keys.secret_of(state.upstream_key)
-        reader = result_reader(state, context, b"application/json")
+        target, key = poll_target(pending_row), context.google_keys.secret_of(pending_row.upstream_key)
+        reader = result_reader(pending_row, context, b"application/json")
         if target is None or key is None or reader is None:
             return False
         is_whole = False
@@ -94,9 +98,9 @@ class PendingPoller:
         return known is not None
 
 
-def poll_target(state: CallRecord) -> bytes | None:
+def poll_target(pending_row: CallRecord) -> bytes | None:
     """Path and query of the resource that a call waits for."""
-    resource = state.pending.resource if state.pending else None
+    resource = pending_row.pending.resource if pending_row.pending else None
     if resource is None:
         return None
     name = resource.encode()

@@ -22,9 +22,7 @@ HANDSHAKE_TIMEOUT = 10.0  # seconds
 REFUSAL_TIMEOUT = 2.0  # seconds for a client without TLS to read why it is refused
 RECEIVE_BYTES = 65536
 RECORD_BYTES = 16384  # of plaintext in one TLS record, at most
-MAX_PENDING = (
-    16384  # bytes of answers of TLS itself (session tickets, key updates) that wait for the next write
-)
+MAX_PENDING = 16384  # bytes of TLS' own messages (session tickets, key updates) that wait for the next write
 
 # In Google's format, and in that of the admin API.
 PLAIN_HTTP_BODY = (

@@ -78,7 +78,7 @@ class WebSocket:
         return self._stream
 
     async def accept(self, headers: Headers, subprotocol: str | None = None) -> None:
-        """Answers the handshake with 101. `subprotocol` is one of `subprotocols`."""
+        """Accepts the handshake with a 101. `subprotocol` is one of `subprotocols`."""
         token = generate_accept_token(dict(self._headers)[b"sec-websocket-key"])
         fields = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", token)]
         if subprotocol is not None:

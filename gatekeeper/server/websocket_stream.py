@@ -52,8 +52,8 @@ class WebSocketLost(Exception):
 
 
 class Frames(FrameProtocol):
-    """wsproto's, and the one registered close code that it does not know: 1014, of a proxy whose upstream has
-    failed."""
+    """wsproto's frame parser, extended by the one registered close code that it rejects: 1014 (Bad
+    Gateway)."""
 
     def _process_close(self, frame: Frame) -> Frame:
         payload = cast("bytes", frame.payload)

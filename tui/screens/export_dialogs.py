@@ -86,7 +86,7 @@ class ExportCalls(Dialog[str]):
 
 
 class ExportDialog(Dialog[Path]):
-    """Its result is the path of a file that there is not yet."""
+    """Its result is the path of a file that does not exist yet."""
 
     DEFAULT_CSS = """
     ExportDialog Input, ExportDialog Input:focus { margin: 1 0 0 0; }

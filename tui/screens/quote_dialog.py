@@ -55,8 +55,8 @@ class Completion(Suggester):
 
 
 class QuoteDialog(Dialog[None]):
-    """Asks the gateway, shows its answer, and stays open for the next question. `texts` are the fields that
-    are filled in at first; if they are a question, it is asked at once."""
+    """Requests a quote, shows it, and stays open for the next one. `texts` are the fields that are filled in
+    at first; if they are a question, it is asked at once."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # With priority they take effect at once, so that text typed right after them is in the next field.

@@ -88,7 +88,8 @@ class Ranking:
         return sum((row.groups or 0) if row.other else 1 for row in self.spend.rows)
 
     def lines(self, compared: bool) -> Iterator[Line]:
-        """All rows, each followed by what it is made of; `compared`: also groups with calls before only."""
+        """All rows, each followed by its parts; `compared`: also groups with calls in the preceding period
+        only."""
         before = {row.group(self.by): row for row in self.before.rows if not row.other}
         # A group may be among those without rows of their own.
         cut_before = any(row.other for row in self.before.rows) or self.before.truncated

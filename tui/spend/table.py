@@ -29,7 +29,7 @@ Trend = Callable[[SpendRow], Sequence[float] | None]
 
 
 class SpendTable(Table[Line]):
-    """`opened` has the rows that are to be shown with what they are made of."""
+    """`opened` has the rows whose parts are to be shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "calls", tooltip="show the calls of a row"),

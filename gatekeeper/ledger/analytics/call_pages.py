@@ -195,7 +195,7 @@ def _first_of_chain(con: DuckDBPyConnection, call_id: str) -> str:
 
 
 def _ids_of_chain(con: DuckDBPyConnection, first: str) -> list[str]:
-    """The ids of a call, and of all that go on with it."""
+    """The ids of a call and of all calls that continue it."""
     found = {first: None}
     latest = [first]
     while latest and len(found) < MAX_HOPS:

@@ -79,7 +79,7 @@ SELECT_COLUMNS = ", ".join(_COLUMN_FORMATS.get(kind, "{}").format(name) for name
 """The select list for `row_document`: its types need no other package to convert them to Python."""
 
 MAX_UNPRICED_MODELS = 20  # that a report names
-# The model that served is the one whose price was looked for.
+# By the model version that served the call, because that one is priced.
 _UNPRICED_SQL = """
     SELECT coalesce(model_version, model) AS model, count(*) AS calls FROM calls
     WHERE {condition} AND cost_usd IS NULL GROUP BY 1 ORDER BY calls DESC, model LIMIT ?
