@@ -95,7 +95,7 @@ class FilteredListRelay(Relay):
             self.cursors.beginning, self.query.size, kind.collection, items_are_positions=kind.is_openai
         )
         self.first_head: ResponseHead | None = None
-        self.form: ListPage | None = None  # the response is written in this page's form
+        self.template: ListPage | None = None  # the response is written in this page's form
         self.received_size = 0  # bytes
         self.error_relayed = False  # Google's error was sent to the client
 
@@ -119,7 +119,7 @@ class FilteredListRelay(Relay):
         """The cursor of a client's page token. Raises Refused."""
         if self.kind.is_openai:
             name = position_name(token, self.kind)
-            await self.prepare([name] if name else [])
+            await self.load_owners([name] if name else [])
             if name is None or not self.owners.may_see(self.key, name):
                 raise Refused(Refusal(Reason.NOT_FOUND, "`after` names nothing in this list."))
             return self.cursors.of_item(name, token)
@@ -155,7 +155,7 @@ class FilteredListRelay(Relay):
             await super().send_buffered()
         except GoogleKeyRefused:
             following = self.cursors.after(self.cursor, None)
-            if following is None and self.form is None:
+            if following is None and self.template is None:
                 raise
             # Without a valid key nobody can use that project's resources; the error is logged.
             self.filtered.go_on(following)
@@ -166,7 +166,7 @@ class FilteredListRelay(Relay):
             self.filtered.stop()
 
     def target(self) -> bytes:
-        is_snake_case = self.form is not None and self.form.is_snake_case
+        is_snake_case = self.template is not None and self.template.is_snake_case
         size = self.filtered.next_request and self.filtered.next_request.size
         query = self.query.at(size, self.page_token or None, snake_case=is_snake_case)
         return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
@@ -182,7 +182,7 @@ class FilteredListRelay(Relay):
     async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
         """Adds one page, or relays Google's error."""
         if head.status // 100 == 2:
-            await self.take(head, await self.read_body(head, first, source))
+            await self.add_page(head, await self.read_body(head, first, source))
         elif self.filtered.items:
             self.filtered.stop()
         else:
@@ -205,7 +205,7 @@ class FilteredListRelay(Relay):
             raise Refused(Refusal(Reason.TOO_LARGE, why))
         return text
 
-    async def take(self, head: ResponseHead, text: bytes) -> None:
+    async def add_page(self, head: ResponseHead, text: bytes) -> None:
         """Raises CallFailed."""
         if head.status != 200:
             raise self.unreadable(f"its status is {head.status}")
@@ -213,13 +213,13 @@ class FilteredListRelay(Relay):
             page = read_page(text, self.kind)
         except UnreadableList as error:
             raise self.unreadable(str(error)) from None
-        await self.prepare([item.name for item in page.items])
+        await self.load_owners([item.name for item in page.items])
         own = [self.is_own(item) for item in page.items]
         self.filtered.take(page, own, self.cursors.after(self.cursor, page.next_token))
         self.first_head = self.first_head or head
         # A page without items does not tell how the member is called that has them.
-        if self.form is None or (self.form.member is None and page.member is not None):
-            self.form = page
+        if self.template is None or (self.template.member is None and page.member is not None):
+            self.template = page
 
     def is_own(self, item: Item) -> bool:
         """Whether an item belongs into this list at the current cursor."""
@@ -227,7 +227,7 @@ class FilteredListRelay(Relay):
             return self.cursors.is_first(self.cursor)
         return self.owners.may_see(self.key, item.name) and self.cursors.has(self.cursor, item.name)
 
-    async def prepare(self, names: list[str]) -> None:
+    async def load_owners(self, names: list[str]) -> None:
         """Raises Refused."""
         try:
             await self.owners.prepare(names)
@@ -248,13 +248,13 @@ class FilteredListRelay(Relay):
 
     async def send_page(self) -> None:
         """Raises CallFailed and ClientDisconnected."""
-        call, page, form = self.call, self.filtered, self.form
+        call, page, template = self.call, self.filtered, self.template
         # In OpenAI's form a page without items cannot be continued.
         is_stuck = self.kind.is_openai and page.next_cursor and not page.items
-        if form is None or self.first_head is None or is_stuck:
+        if template is None or self.first_head is None or is_stuck:
             raise self.unreadable("none of its first items are your key's")
         token = None if page.next_cursor is None else self.cursors.sealed(page.next_cursor)
-        text = write_page(form, page.items, self.kind, token)
+        text = write_page(template, page.items, self.kind, token)
         headers: Headers = [
             field for field in self.first_head.headers if field[0] not in REPRESENTATION_HEADERS
         ]

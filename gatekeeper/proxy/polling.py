@@ -83,13 +83,13 @@ class PendingPoller:
         reader = result_reader(pending_row, context, b"application/json")
         if target is None or key is None or reader is None:
             return False
-        is_whole = False
+        is_complete_body = False
         try:
             with trio.fail_after(POLL_TIMEOUT):
-                is_whole = await ask(context, polling_request(context, target, key), reader)
+                is_complete_body = await fetch_result(context, polling_request(context, target, key), reader)
         except (ConnectFailed, ConnectionLost, CallFailed, trio.TooSlowError) as error:
             context.poll_errors.record_exception(error)
-        if not is_whole:
+        if not is_complete_body:
             reader.discard()
             return False
         known = reader.finish()
@@ -120,7 +120,7 @@ def polling_request(context: ProxyContext, target: bytes, key: str) -> UpstreamR
     return UpstreamRequest("GET", context.upstream.prefix + target, headers)
 
 
-async def ask(context: ProxyContext, request: UpstreamRequest, reader: ResultReader) -> bool:
+async def fetch_result(context: ProxyContext, request: UpstreamRequest, reader: ResultReader) -> bool:
     """Whether all of a result was read. Raises ConnectFailed, ConnectionLost and CallFailed."""
     connection = await context.upstream.acquire()
     try:

@@ -43,7 +43,7 @@ class TeeMeter(OuterMeter):
         self._meter.feed(chunk)
         self._sink.feed(chunk)
 
-    def is_whole(self) -> bool:
+    def is_complete_body(self) -> bool:
         """Whether the reader got the complete body. To be called once, at the end."""
         return self._sink.finish().complete
 
@@ -58,7 +58,7 @@ class ResultMeter(TeeMeter):
     def result(self, *, is_complete: bool) -> CallRecord | None:
         """The completed row; None if nothing new is known. To be called once, at the response's end, whether
         it is complete or not."""
-        if self.is_whole() and is_complete:
+        if self.is_complete_body() and is_complete:
             return self._reader.finish()
         self._reader.discard()
         return None
@@ -73,7 +73,7 @@ class CacheMeter(TeeMeter):
 
     def content(self) -> CachedContent | None:
         """Once, at the end."""
-        return read_cached_content(bytes(self._document.text)) if self.is_whole() else None
+        return read_cached_content(bytes(self._document.text)) if self.is_complete_body() else None
 
 
 class CreatedNamesMeter(TeeMeter):

@@ -85,7 +85,7 @@ class UploadRelay(Relay):
 
     def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
         super().__init__(call, stream)
-        self.own_headers: Headers = []
+        self.upload_headers: Headers = []
         self.session = call.session if isinstance(call.session, UploadSession) else None
         self.upload_id = ""
         if self.session is not None:
@@ -134,7 +134,7 @@ class UploadRelay(Relay):
         await super().send_response_head(head, coalesce_with_body=coalesce_with_body)
 
     def response_headers(self, head: ResponseHead) -> Headers:
-        return [*super().response_headers(head), *self.own_headers]
+        return [*super().response_headers(head), *self.upload_headers]
 
     # The session
 
@@ -154,7 +154,7 @@ class UploadRelay(Relay):
             raise Refused(too_many_uploads(row, context.sessions.limit)) from None
         except StoreFailed as error:
             raise context.store_failure(error) from None
-        self.own_headers = [(name, self.own_url(address, upload_id)) for name in given]
+        self.upload_headers = [(name, self.gateway_url(address, upload_id)) for name in given]
 
     def new_session(self, address: UploadAddress, upload_id: str) -> UploadSession:
         row = self.call.row
@@ -189,7 +189,7 @@ class UploadRelay(Relay):
             return UploadAddress(None, upstream.prefix + address.target)
         return UploadAddress(address.origin.host, address.target)
 
-    def own_url(self, address: UploadAddress, upload_id: str) -> bytes:
+    def gateway_url(self, address: UploadAddress, upload_id: str) -> bytes:
         """The upload's URL at this gateway, with the same path as the start's."""
         base = public_base(self.call.head.scope, self.call.context.settings)
         others = without_upload_ids(address.target.partition(b"?")[2])

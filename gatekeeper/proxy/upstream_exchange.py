@@ -44,15 +44,15 @@ class UpstreamExchange:
     __slots__ = (
         "_size",
         "body",
+        "bytes_after_disconnect",
         "client_wait_seconds",
         "disconnected_at",
         "finishes_without_client",
-        "received_bytes",
         "request_sent",
         "response_bytes",
         "started_at",
         "upstream_status",
-        "writing",
+        "write_scope",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -62,9 +62,9 @@ class UpstreamExchange:
         self.request_sent: bool | None = None
         self.upstream_status: int | None = None
         self.disconnected_at: float | None = None
-        self.received_bytes = 0  # since then
+        self.bytes_after_disconnect = 0
         self.response_bytes = 0  # of the body, as the meter counts them
-        self.writing: trio.CancelScope | None = None  # around a write to a client that may not read
+        self.write_scope: trio.CancelScope | None = None  # around a write to a client that may not read
         self.body = b""  # of the request: all of it, if it was received before any of it was sent
         self._size: RequestSize | None = None
 
@@ -87,12 +87,12 @@ class UpstreamExchange:
             return False
         if self.disconnected_at is None:
             self.disconnected_at = now
-        return now < self.disconnected_at + MAX_SECONDS and self.received_bytes <= MAX_BYTES
+        return now < self.disconnected_at + MAX_SECONDS and self.bytes_after_disconnect <= MAX_BYTES
 
     def stop_writing(self) -> None:
         """Cancels the write that waits for a client that does not read."""
-        if self.writing is not None:
-            self.writing.cancel()
+        if self.write_scope is not None:
+            self.write_scope.cancel()
 
     def buffered_size(self) -> RequestSize:
         """The size of a buffered body."""
@@ -141,14 +141,14 @@ class DetachableWriter:
     async def write(self, chunk: bytes, *, is_last: bool = False) -> None:
         if self._exchange.disconnected_at is None:
             # `stop_writing` cancels this scope, not the call, which continues without the client.
-            with trio.CancelScope() as self._exchange.writing:
+            with trio.CancelScope() as self._exchange.write_scope:
                 try:
                     await self._stream.write(chunk, is_last=is_last)
                 except ClientDisconnected:
                     self._continue_or_raise()
             return
         # Dropped bytes count, too: `MAX_BYTES` limits them.
-        self._exchange.received_bytes += len(chunk)
+        self._exchange.bytes_after_disconnect += len(chunk)
         self._continue_or_raise()
 
     async def write_informational(self, status: int, headers: Headers, reason: bytes) -> None:
