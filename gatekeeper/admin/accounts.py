@@ -213,7 +213,7 @@ async def show_account(kind: Kind) -> Response:
 
 
 async def list_accounts(kind: Kind) -> Response:
-    """By name; `q` is a text in it, the cursor the last name of the page before."""
+    """A page sorted by name; `q` is part of the name, the cursor is the last name of the previous page."""
     query = read_query()
     page = await _changes().list(
         kind.name, _now(), q=query.q, limit=query.limit or DEFAULT_LIMIT, after=query.cursor or ""

@@ -202,7 +202,7 @@ def query_risk(query: bytes) -> MeteringRisk | None:
 
 
 def header_risk(names: AbstractSet[bytes], media_types: bytes) -> MeteringRisk | None:
-    """The same for header names (in lower case) and for the values of `content-type` and `accept`."""
+    """As `query_risk`, for header names (in lower case) and for the values of `content-type` and `accept`."""
     return _header_risk(tuple(names), media_types)
 
 

@@ -47,7 +47,7 @@ Rule = Callable[[Account, AccessRequest, int], Refusal | None]
 
 
 def model_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
-    """By the request's head."""
+    """The rule for the model in the request's path."""
     if not account.record.limits_models:
         return None
     if request.model is not None:

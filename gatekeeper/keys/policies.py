@@ -69,7 +69,7 @@ def _only_keeps(action: str) -> bool:
 
 
 def address_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
-    """By the request's head."""
+    """The rule of `allowed_ips`."""
     return address_refusal(account, request.client)
 
 

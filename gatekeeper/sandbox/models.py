@@ -69,7 +69,7 @@ class Model:
 
     @property
     def modality(self) -> str:
-        """What it generates; Google's names say it."""
+        """The modality of its output, which follows from its name."""
         if self.kind is Kind.TEXT and ("-image" in self.id or "nano-banana" in self.id):
             return "IMAGE"
         return "AUDIO" if self.kind is Kind.TEXT and self.id.endswith("-tts") else "TEXT"
@@ -179,7 +179,7 @@ def resolve_model(name: str, version: str, method: str) -> Model:
 
 
 def unlisted_model(name: str) -> Model | None:
-    """By what Google's names say of a model's kind."""
+    """A model whose kind follows from its name, by Google's naming; None for other names."""
     family, _, _ = name.partition("-")
     match family:
         case "imagen":
