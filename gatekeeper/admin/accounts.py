@@ -128,44 +128,44 @@ def routes_of(kind: Kind, operations: Operations) -> Blueprint:
     @blueprint.post(f"{root}/generate")
     @describe(operations.generate)
     async def generate() -> Response:
-        """Gives limits to a name. Its spend is counted from now on."""
+        """Creates a record with limits for a name. Its spend is counted from now on."""
         return await create_account(kind)
 
     @blueprint.post(f"{root}/update")
     @describe(operations.update)
     async def update() -> Response:
         """Sets the given fields and no others; null resets a field. With `updated_at` (or the header
-        `If-Match`) it is refused if somebody has changed it since then."""
+        `If-Match`) the change is refused if the record has changed since then."""
         return await update_account(kind)
 
     @blueprint.post(f"{root}/block")
     @describe(operations.block)
     async def block() -> Response:
-        """Refuses its calls from now on."""
+        """Blocks its calls from now on."""
         return await set_blocked(kind, blocked=True)
 
     @blueprint.post(f"{root}/unblock")
     @describe(operations.unblock)
     async def unblock() -> Response:
-        """Accepts its calls again."""
+        """Unblocks its calls."""
         return await set_blocked(kind, blocked=False)
 
     @blueprint.post(f"{root}/delete")
     @describe(operations.delete)
     async def delete() -> Response:
-        """Removes its limits and its spend. A group that keys name is kept, unless `force` is true."""
+        """Deletes its limits and its spend. A group that has keys is not deleted, unless `force` is true."""
         return await delete_account(kind)
 
     @blueprint.get(f"{root}/info")
     @describe(operations.info)
     async def info() -> Response:
-        """Its limits and its spend."""
+        """Returns its limits and its spend."""
         return await show_account(kind)
 
     @blueprint.get(f"{root}/list")
     @describe(operations.list)
     async def list_all() -> Response:
-        """By name."""
+        """A page sorted by name."""
         return await list_accounts(kind)
 
     return blueprint

@@ -73,8 +73,9 @@ AUDIT = Operation(
 @blueprint.get("/audit")
 @describe(AUDIT)
 async def audit_log() -> Response:
-    """`{"changes": […], "next_cursor": …}`. `action`, `key` (what was changed) and `by` take several
-    names with commas; a key is an id or the alias at that time, `by` also `master`, `open` or `gateway`."""
+    """`{"changes": […], "next_cursor": …}`. `action`, `key` (the changed key or other target) and `by` accept
+    several comma-separated names. A key is an id or the alias at the time; `by` may also be `master`, `open`
+    or `gateway`."""
     query = read_query()
     limit = query.limit or DEFAULT_LIMIT
     wanted = AuditFilter(

@@ -40,11 +40,9 @@ CALLS_IN_ONE_GO = 256  # calls in flight between two checkpoints
 @blueprint.get("/calls")
 @describe(call_schemas.LIST)
 async def list_calls() -> Response:
-    """Finished calls, newest first or as `sort` says; or, with `running=true`, those in flight.
-
-    `next_cursor` is null on the last page, and else valid for the same `sort` only. It continues after the
-    last call of the page, by its value and id: a call that ends meanwhile, or whose cost changes, shifts no
-    other.
+    """Finished calls, newest first or sorted by `sort`; or, with `running=true`, those in flight.
+    `next_cursor` is null on the last page; it is only valid for the same `sort`. It has the sorted value and
+    id of the last call of the page, so calls that end or change meanwhile do not shift the pages.
     """
     query = read_query()
     order = NEWEST_FIRST if query.sort is None else parse_order(query.sort)
@@ -86,9 +84,9 @@ async def running_calls(wanted: Filter, limit: int, cursor: str | None) -> list[
 @blueprint.get("/calls/<call_id>")
 @describe(call_schemas.SHOW)
 async def get_call(call_id: str) -> Response:
-    """The call, finished or in flight (with its bytes and tokens so far), with the breakdown of its cost as
-    `cost`: null in flight; without lines, but with a note of the reason, if it is 0 or unknown. One that is
-    part of a long decode has that as `chain`, with `chain_total`."""
+    """The call, finished or in flight (with its bytes and tokens so far). `cost` is the breakdown of its
+    cost: null in flight; if it is 0 or unknown, there are no lines, but a note with the reason. A call of a
+    long decode has all of its calls in `chain`, and their sums in `chain_total`."""
     read_query()
     # First, because a call in flight has no row in the analytics file.
     in_flight = current_gateway().ledger.events.in_flight.get(call_id)
@@ -207,7 +205,7 @@ class OwnEvents:
 @blueprint.post("/sql")
 @describe(call_schemas.SQL)
 async def query_sql() -> Response:
-    """One SELECT on `calls`: `{"columns", "types", "rows", "truncated"}`, at most `limit` rows."""
+    """Executes one SELECT on `calls`: `{"columns", "types", "rows", "truncated"}`, at most `limit` rows."""
     body = await read_fields()
     text, limit = body.get("query"), positive_int(body, "limit", MAX_LIMIT, default=MAX_LIMIT)
     if not isinstance(text, str) or not text.strip():
@@ -220,8 +218,8 @@ async def query_sql() -> Response:
 @blueprint.post("/sql/lend")
 @describe(call_schemas.LEND)
 async def lend_file() -> Response:
-    """Flushes and closes the file, for `seconds` or until it is returned. Calls made meanwhile wait in
-    memory, and queries see only those. 409 if another program has it locked."""
+    """Flushes and closes the analytics file, for `seconds` or until it is returned. Calls that end meanwhile
+    are kept in memory, and queries include only those. 409 if another process has locked the file."""
     seconds = positive_int(await read_fields(), "seconds", MAX_LOAN_SECONDS)
     analytics = current_gateway().ledger.analytics
     if not await analytics.lend(seconds):
@@ -243,7 +241,8 @@ async def lend_file() -> Response:
 @blueprint.post("/sql/return")
 @describe(call_schemas.RETURN)
 async def end_loan() -> Response:
-    """Ends the loan. If rows were priced again meanwhile, the response waits until keys were charged that."""
+    """Ends the loan. If rows were repriced meanwhile, the response is sent when the spend of keys is
+    adjusted."""
     await read_fields()
     gateway = current_gateway()
     # First, so that nothing has changed if this fails with a 503, and the request may be repeated.

@@ -113,7 +113,7 @@ CSS = Operation("Its style", text("A style sheet.", "body {}"), media_type="text
 @blueprint.get("/openapi.json")
 @describe(OPENAPI)
 async def openapi() -> Response:
-    """This document, made of the tables by which requests are checked."""
+    """This document, generated from the tables that requests are validated with."""
     read_query()
     return json_response(api_document(current_app))
 
@@ -121,7 +121,7 @@ async def openapi() -> Response:
 @blueprint.get("/docs")
 @describe(PAGE)
 async def docs() -> Response:
-    """The same for people, without scripts."""
+    """The OpenAPI document as an HTML page, without scripts."""
     read_query()
     response = Response(
         html_page(api_document(current_app), "docs.css"), content_type="text/html; charset=utf-8"
@@ -134,7 +134,7 @@ async def docs() -> Response:
 @blueprint.get("/docs.css")
 @describe(CSS)
 async def stylesheet() -> Response:
-    """The style of that page."""
+    """The style sheet of that page."""
     read_query()
     return Response(
         files("gatekeeper.openapi").joinpath("page.css").read_bytes(), content_type="text/css; charset=utf-8"

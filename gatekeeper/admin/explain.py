@@ -121,9 +121,9 @@ EXPLAIN = Operation("Explain whether a call is admitted", EXPLANATION, QUESTION,
 @blueprint.post("/key/explain")
 @describe(EXPLAIN)
 async def explain() -> Response:
-    """Whether this key's call would be admitted now, by the rules that a real one goes through; if not, the
-    error that it would get; what it would reserve, and what is left of each limit that it counts for: the
-    key's, its group's, its end user's, the gateway's. Nothing is sent, written or reserved.
+    """Whether this key's call would be admitted now, by the same rules as a real one; if not, the error that
+    it would get; what it would reserve, and how much is left of each limit that applies to it: of the key,
+    its group, its end user and the gateway. Nothing is sent, written or reserved.
 
     The call is given as `path` and `body`, or by `model` and what matters of its body."""
     fields = await read_fields()

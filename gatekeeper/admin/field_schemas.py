@@ -40,10 +40,10 @@ _GIVEN_AMOUNT: Schema = {
 }
 """USD, as a number or, exactly, as a string."""
 
-_SEARCHES = "Searches that a call may make: false for none, or at most so many; null: any."
-_STORE = "false: its requests must say `store: false`, so that Google keeps no prompt."
-_OUTPUT = "Its requests must name a limit of output tokens of their own, and no larger one; null: need not."
-_TIERS = "Service tiers that its requests may ask for; none: all."
+_SEARCHES = "Searches that a call may make: false for none, or a maximum; null: any number."
+_STORE = "false: its requests must have `store: false`, so that Google does not store prompts."
+_OUTPUT = "Its requests must set a limit of output tokens, at most this; null: they need not."
+_TIERS = "Service tiers that its requests may use; none: all."
 _ADDRESSES = "Addresses and networks (CIDR) that its calls may come from; none: all."
 
 
@@ -126,17 +126,15 @@ def flag_field(meaning: str, *, example: bool = False) -> Schema:
 
 
 FIELD_SCHEMAS: dict[str, Schema] = {
-    "key_alias": name_field("Unique name among existing keys, unlike an id or a secret.", "web-frontend"),
-    "duration": duration_field("It expires so long from now.", "30d"),
+    "key_alias": name_field("A unique name; must not look like an id or a secret.", "web-frontend"),
+    "duration": duration_field("Time from now until it expires.", "30d"),
     "models": names_field(
         "Models that it may use, or globs of their ids; none: any.", "gemini-2.5*", "gemini-embedding-001"
     ),
     "max_budget": budget_field("Budget in USD; null: none.", "50"),
     "soft_budget": budget_field("A budget in USD that only warns; null: none.", "40"),
     "model_max_budget": amounts_field("Budgets in USD of some of its models, by model or glob of models."),
-    "budget_duration": duration_field(
-        "Period after which `spend` begins at 0 again; null: it never does.", "30d"
-    ),
+    "budget_duration": duration_field("Period after which `spend` is reset to 0; null: never.", "30d"),
     "tpm_limit": count_field("Tokens a minute.", 1_000_000),
     "rpm_limit": count_field("Calls a minute.", 600),
     "model_rpm_limit": counts_field("Calls a minute, by model or glob of models."),
@@ -144,7 +142,7 @@ FIELD_SCHEMAS: dict[str, Schema] = {
     "max_parallel_requests": count_field("Calls at the same time.", 20),
     "tags": names_field("Tags of all its calls.", "checkout", most=TAGS, length=TAG_LENGTH),
     "metadata": nullable(mapping("A JSON object of your own.", {}, {"team": "shop"})),
-    "user_id": name_field("End user of calls that name none.", "user-17"),
+    "user_id": name_field("Default end user of its calls.", "user-17"),
     "allowed_routes": names_field(
         "Actions that it may call, or globs of paths after /gemini; none: any.",
         "generateContent",
@@ -153,32 +151,39 @@ FIELD_SCHEMAS: dict[str, Schema] = {
     "blocked": flag_field("Whether its calls are refused."),
     "key": nullable(
         text(
-            "A secret of your own; without it the gateway makes one.",
+            "A secret of your own; without it the gateway generates one.",
             "a-secret-of-your-own-choice",
             pattern=f"^[!-~]{{{MIN_SECRET_LENGTH},}}$",
         )
     ),
     "group": name_field("Group that it belongs to.", "shop"),
     "on_disconnect": nullable(
-        choice("When a client leaves: `cancel` the call, or `finish` it for the exact cost.", OnDisconnect)
+        choice(
+            "When a client disconnects: `cancel` the call, or `finish` it for the exact cost.", OnDisconnect
+        )
     ),
     "share": nullable(
-        choice("Who else sees what it has made (files, caches …): its `group` or `all`; null: nobody.", Share)
+        choice(
+            "Which other keys may access its resources (files, caches …): its `group` or `all`; null: none.",
+            Share,
+        )
     ),
     "allow_unpriced": flag_field(
-        "With a budget: models without a price may be used; each call is charged the most that it can cost."
+        "With a budget: allows models without a price; each call is charged an upper bound."
     ),
     **_POLICY_FIELDS,
-    "role": nullable(choice("What it may do here, null: see its own data. Only an admin gives one.", Role)),
+    "role": nullable(
+        choice("What it may do at this API; null: read its own data. Only an admin may set it.", Role)
+    ),
 }
 """What each field of a request takes; null resets it to its default."""
 
 KEY_PROPERTIES: dict[str, Schema] = {
-    "token_id": text("Its id, which stays when its secret changes.", "key_0123456789abcdef"),
+    "token_id": text("Its id, which does not change with its secret.", "key_0123456789abcdef"),
     "key_name": text("The masked secret.", "sk-...wxyz"),
     "previous_key_name": nullable(text("The masked secret before the last rotation.", "sk-...abcd")),
     "previous_expires": nullable(time("Until when that one is valid.")),
-    "previous_used_at": nullable(time("When that one was last used, since the gateway has started.")),
+    "previous_used_at": nullable(time("When that one was last used since the start of the gateway.")),
     "key_alias": nullable(text("Its unique name.", "web-frontend")),
     "expires": nullable(time("When it expires; null: never.")),
     "blocked": boolean("Whether its calls are refused.", example=False),
@@ -190,9 +195,9 @@ KEY_PROPERTIES: dict[str, Schema] = {
         SHOWN_AMOUNT,
         {"gemini-2.5-pro*": "10.000000000000"},
     ),
-    "budget_duration": nullable(text("Period after which `spend` begins at 0 again.", "30d")),
+    "budget_duration": nullable(text("Period after which `spend` is reset to 0.", "30d")),
     "budget_reset_at": nullable(time("When its budget's period ends.")),
-    "spend": money("What its calls of this period have cost, in", "1.204500000000"),
+    "spend": money("The cost of its calls in this period, in", "1.204500000000"),
     "spend_estimated": money("The upper bounds of unknown costs in `spend`, in", "0.000000000000"),
     "tpm_limit": nullable(integer("Tokens a minute.", 1_000_000)),
     "rpm_limit": nullable(integer("Calls a minute.", 600)),
@@ -201,15 +206,15 @@ KEY_PROPERTIES: dict[str, Schema] = {
     "max_parallel_requests": nullable(integer("Calls at the same time.", 20)),
     "tags": texts("Tags of all its calls.", "checkout"),
     "metadata": mapping("The JSON object given.", {}, {"team": "shop"}),
-    "user_id": nullable(text("End user of calls that name none.", "user-17")),
+    "user_id": nullable(text("Default end user of its calls.", "user-17")),
     "group": nullable(text("Group that it belongs to.", "shop")),
     "allowed_routes": texts("Actions that it may call, or globs of paths; none: any.", "generateContent"),
-    "on_disconnect": nullable(choice("What happens when a client leaves.", OnDisconnect)),
-    "share": nullable(choice("Who else sees what it has made; null: nobody.", Share)),
+    "on_disconnect": nullable(choice("What happens when a client disconnects.", OnDisconnect)),
+    "share": nullable(choice("Which other keys may access its resources; null: none.", Share)),
     "allow_unpriced": boolean("Whether models without a price may be used.", example=False),
     **_POLICY_PROPERTIES,
-    "role": nullable(choice("What it may do here; null: see its own data.", Role)),
-    "created_at": time("When it was made."),
+    "role": nullable(choice("What it may do at this API; null: read its own data.", Role)),
+    "created_at": time("When it was created."),
     "updated_at": time("When it was last changed."),
     "last_used_at": nullable(time("When its last call ended.")),
 }

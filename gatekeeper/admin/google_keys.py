@@ -135,8 +135,8 @@ LIST = Operation("List Google keys", GOOGLE_KEYS)
 @blueprint.post("/google_key/add")
 @describe(ADD)
 async def add() -> Response:
-    """Calls are made with it from now on, also after a restart: it is stored in the data folder, readable by
-    the folder's owner only."""
+    """Adds a key to the pool. It is stored in the data folder, readable by the folder's owner only, and so
+    used after a restart, too."""
     body = await read_fields()
     try:
         key = read_google_key(body, {"key": str})
@@ -149,7 +149,8 @@ async def add() -> Response:
 @blueprint.post("/google_key/drain")
 @describe(DRAIN)
 async def drain() -> Response:
-    """No new calls are made with it, but those about files and the like that only its project has."""
+    """Drains a key: it gets no new calls, except those about resources (such as files) that only its project
+    has."""
     label = await read_label()
     await try_change(current_gateway().google_keys.drain(label, **change_context()))
     return json_response(google_key_document(label))
@@ -158,7 +159,7 @@ async def drain() -> Response:
 @blueprint.post("/google_key/resume")
 @describe(RESUME)
 async def resume() -> Response:
-    """It takes calls again: its draining ends, and what Google has said of it and of its project's quotas is
+    """Resumes a key: its draining ends, and earlier errors from Google about it and its project's quotas are
     forgotten."""
     label = await read_label()
     await try_change(current_gateway().google_keys.resume(label, **change_context()))
@@ -180,7 +181,7 @@ async def remove() -> Response:
 @blueprint.get("/google_key/list")
 @describe(LIST)
 async def list_google_keys() -> Response:
-    """Each with its health."""
+    """All keys with their health."""
     read_query()
     return json_response({"google_keys": google_key_documents()})
 

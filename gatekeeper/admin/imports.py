@@ -165,10 +165,10 @@ class Place(NamedTuple):
 @blueprint.post("/import")
 @describe(IMPORT)
 async def import_all() -> Response:
-    """Keys by the SHA-256 of their secrets, which their clients keep; groups and end users; and what each has
-    spent in the running period of its budget. One transaction: if anything has a fault, nothing is imported.
-    What was imported before is left as it is, and named in `skipped`; so is a key that was deleted here. With
-    `dry_run` nothing is imported, but all is checked."""
+    """Imports keys by the SHA-256 of their secrets, so that clients can keep using those; groups and end
+    users; and the spend of each in the current period of its budget. One transaction: if anything is invalid,
+    nothing is imported. What was imported before is not changed, and listed in `skipped`; so is a key that
+    was deleted here. With `dry_run` everything is validated, but nothing is imported."""
     body = await read_fields()
     dry_run = body.get("dry_run", False)
     if not isinstance(dry_run, bool):

@@ -28,8 +28,9 @@ MAX_FAULTS = 100  # faults in a response
 @blueprint.post("/key/bulk")
 @describe(key_schemas.BULK)
 async def bulk() -> Response:
-    """At most 10,000 keys, in one transaction: if one of them has a fault, none is created, and `faults`
-    names the place in the list, counted from 0, and the field of each. With `dry_run` none is created."""
+    """Creates at most 10,000 keys in one transaction: if one of them is invalid, none is created, and
+    `faults` has the index in the list (from 0) and the field of each fault. With `dry_run` none is
+    created."""
     body = await read_fields()
     given, dry_run = body.get("keys"), body.get("dry_run", False)
     if not are_objects(given) or not 0 < len(given) <= MAX_BULK_KEYS:

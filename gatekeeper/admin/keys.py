@@ -65,7 +65,8 @@ class ChangeContext(TypedDict):
 @blueprint.post("/key/generate")
 @describe(key_schemas.GENERATE)
 async def generate() -> Response:
-    """Takes the fields of a key, all optional. Only this response and that of `regenerate` have a secret."""
+    """Creates a key with the given fields, all optional. Only this response and that of `regenerate` have a
+    secret."""
     body = await read_object()
     check_may_set_role(body)
     fields = parse_key(body, current_gateway().now_micros())
@@ -98,23 +99,23 @@ async def update() -> Response:
 @blueprint.post("/key/block")
 @describe(key_schemas.BLOCK)
 async def block() -> Response:
-    """Their calls are refused from now on, running ones are ended."""
+    """Blocks keys: their calls are refused from now on, running ones are ended."""
     return await change_all("block", await read_key_names(), blocking(current_gateway().now_micros()))
 
 
 @blueprint.post("/key/unblock")
 @describe(key_schemas.UNBLOCK)
 async def unblock() -> Response:
-    """Their calls are accepted again."""
+    """Unblocks keys: their calls are accepted again."""
     return await change_all("unblock", await read_key_names(), unblocked)
 
 
 @blueprint.post("/key/regenerate")
 @describe(key_schemas.REGENERATE)
 async def regenerate() -> Response:
-    """New secrets, returned once. The old ones become invalid: at once, or after `grace`, until when both are
-    the same key. One that is still valid from an earlier rotation becomes invalid at once. `token_id`, alias,
-    spend and limits stay."""
+    """Rotates secrets; the new ones are only in this response. The old ones become invalid at once, or after
+    `grace`, during which both are valid. A secret from an earlier rotation that is still valid becomes
+    invalid at once. `token_id`, alias, spend and limits do not change."""
     body = await read_fields()
     selection, grace_until = await pop_key_names(body), parse_grace(body.get("grace"))
     rotated = await current_gateway().registry.rotate(
@@ -126,7 +127,7 @@ async def regenerate() -> Response:
 @blueprint.post("/key/end_grace")
 @describe(key_schemas.END_GRACE)
 async def end_grace() -> Response:
-    """Their previous secrets become invalid at once."""
+    """Makes the previous secrets invalid at once."""
     return await change_all("end_grace", await read_key_names(), without_previous)
 
 
@@ -147,7 +148,8 @@ def parse_grace(value: object) -> int | None:
 @blueprint.post("/key/delete")
 @describe(key_schemas.DELETE)
 async def delete() -> Response:
-    """`{"deleted_keys": [token_id, …]}`, also for one key. Calls made with them stay in the ledger."""
+    """Deletes keys; returns `{"deleted_keys": [token_id, …]}`, also for one key. Their calls stay in the
+    ledger."""
     selection = await read_key_names()
     await current_gateway().registry.delete(selection.token_ids, check=check_may_change, **change_context())
     return json_response({"deleted_keys": selection.token_ids})
@@ -156,8 +158,8 @@ async def delete() -> Response:
 @blueprint.get("/key/info")
 @describe(key_schemas.INFO)
 async def info() -> Response:
-    """A key with its spend, by its secret, `token_id` or alias. A key without a role sees itself only, and
-    need not name itself."""
+    """A key with its spend, by its secret, `token_id` or alias. A key without a role may only read itself,
+    and may omit `key`."""
     name, own = read_query().key, current_caller().key
     if current_caller().own_id is not None and own:
         state = own
@@ -179,7 +181,7 @@ def is_name_of(name: str, record: KeyRecord) -> bool:
 @blueprint.get("/key/list")
 @describe(key_schemas.LIST)
 async def list_keys() -> Response:
-    """`q` is a text to find in alias, tags, user or group."""
+    """A page of keys. `q` is a text to find in alias, tags, user or group."""
     query = read_query()
     page = await current_gateway().registry.list(
         current_gateway().now_micros(),

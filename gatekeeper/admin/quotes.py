@@ -61,9 +61,9 @@ QUOTE = Operation("Say what a call would cost", COST, _QUESTION)
 @blueprint.post("/prices/quote")
 @describe(QUOTE)
 async def quote() -> Response:
-    """What a call would cost by the prices in force, line by line: your own prices too. It is told by numbers
-    of tokens of text, or by the usage that an answer has reported. `cost_usd` is null where it is unknown,
-    and the notes say why. Nothing is sent or written."""
+    """The cost of a call by the current prices, including your own, line by line. The call is given by text
+    token counts, or by a usage that a response has reported. `cost_usd` is null if it is unknown, and the
+    notes say why. Nothing is sent or written."""
     fields = await read_fields()
     model = read_text(fields, "model")
     if model is None:

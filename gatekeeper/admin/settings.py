@@ -53,8 +53,8 @@ SHOW_SETTINGS = Operation("Show the settings", _SETTINGS)
 @blueprint.get("/settings")
 @describe(SHOW_SETTINGS)
 async def show() -> Response:
-    """What the gateway runs with, and where each setting came from: a flag, an environment variable, a file,
-    or `default`. Paths are those of its machine. Of a secret only whether it is set is told."""
+    """The settings in effect, and the source of each: a flag, an environment variable, a file, or `default`.
+    Paths are those on the gateway's machine. A secret is not shown, only whether it is set."""
     read_query()
     gateway = current_gateway()
     settings = gateway.settings

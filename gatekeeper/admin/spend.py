@@ -30,9 +30,9 @@ blueprint = Blueprint("spend", __name__)
 @blueprint.get("/spend")
 @describe(spend_schemas.SPEND_SUMS)
 async def spend() -> Response:
-    """`rows` by one or two groups, and the `total` of all calls; `since` and `until` are the resolved times,
-    for requesting the same calls from `/calls`; days, hours and minutes are those of `timezone`. A period
-    without a call has no row.
+    """`rows` grouped by one or two columns, and the `total` of all calls; `since` and `until` are the
+    resolved times, with which `/calls` returns the same calls; days, hours and minutes are those of
+    `timezone`. A period without calls has no row.
 
     `limit` is the number of rows; if there are more, `truncated` is true and `rest` has their sums. `top` is
     the number of groups that have rows of their own.
@@ -54,8 +54,8 @@ def instant(moment: datetime | None) -> str | None:
 @blueprint.get("/models")
 @describe(spend_schemas.LIST_MODELS)
 async def models() -> Response:
-    """`seen`: the models of calls, most recently used first, and whether the catalogue has them; `priced`:
-    the ids, or globs of ids, in the catalogue."""
+    """`seen`: the models in recorded calls, most recently used first, and whether they are in the catalogue;
+    `priced`: the ids and globs in the catalogue."""
     read_query()
     result = await current_gateway().ledger.analytics.models()
     catalogue, today = current_gateway().catalogue, current_gateway().now().date()
@@ -72,9 +72,9 @@ async def models() -> Response:
 @blueprint.get("/prices")
 @describe(spend_schemas.SHOW_PRICES)
 async def prices() -> Response:
-    """The prices in force, of every component with its unit: those of this release, with those of your
-    own file over them. `own_file` is its path: what the setting `prices` names, else prices.toml in the data
-    folder. `faults`: why that file is not used as it is now; the last good one is."""
+    """The current prices of every component with its unit: those of this release, over which those of your
+    own file take precedence. `own_file` is its path: that in the setting `prices`, else prices.toml in the
+    data folder. `faults`: why the file in its current state is invalid; then the last valid state is used."""
     read_query()
     gateway = current_gateway()
     return json_response(
@@ -92,7 +92,7 @@ COLUMNS = {"api_key": "key_id", "user_id": "user_id", "request_id": "id"}
 @blueprint.get("/spend/tags")
 @describe(spend_schemas.TAGS)
 async def tags() -> Response:
-    """A call with several tags counts under each, one without tags under none."""
+    """The sums by tag. A call with several tags counts for each of them, one without tags is not included."""
     query = read_query()
     result = await current_gateway().ledger.analytics.spend(
         # LiteLLM's response is not paginated, so this has every tag.
