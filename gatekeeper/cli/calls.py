@@ -188,7 +188,7 @@ def export(
 
 
 def no_titles() -> None:
-    """JSON has none."""
+    """For JSON, which has no titles."""
 
 
 def print_call_json(event: CallFinished) -> None:
@@ -197,7 +197,7 @@ def print_call_json(event: CallFinished) -> None:
 
 
 def call_line_printer(width: int) -> tuple[Print, Callable[[], None]]:
-    """Prints a call in the columns that fit into `width` cells; and their titles."""
+    """Functions that print a call in the columns that fit into `width` cells, and their titles."""
     columns = call_columns.call_columns(width, local_now)
     if width >= MEDIUM:
         _, *others = call_columns.call_columns(width - STARTED.width, local_now)

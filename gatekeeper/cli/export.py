@@ -119,7 +119,7 @@ async def fetch(client: Client, wanted: CallFilter, write: Callable[[Calls], obj
 
 
 async def pages(client: Client, wanted: CallFilter) -> AsyncGenerator[RawPage]:
-    """Every page. A relative time is resolved once, so all pages use the same bounds."""
+    """All pages of the filter. A relative time is resolved once, so that all pages have the same bounds."""
     since, until, cursor = (
         await absolute_time(client, wanted.since),
         await absolute_time(client, wanted.until),
@@ -190,14 +190,14 @@ class OnTerminal(io.BytesIO):
 
 @contextmanager
 def opened(target: Path) -> Generator[IO[bytes]]:
-    """What is there already."""
+    """Opens an existing pipe or device."""
     with target.open("wb") as file:
         yield file
 
 
 @contextmanager
 def new_file(target: Path) -> Generator[IO[bytes]]:
-    """A file that is written under a temporary name next to it and renamed at the end."""
+    """A new file, written under a temporary name in the same folder and renamed at the end."""
     # In the same folder, because only within a file system a rename is atomic; by a name that no file has.
     part = target.with_name(f".gatekeeper-{secrets.token_hex(8)}.part")
     try:
@@ -211,7 +211,7 @@ def new_file(target: Path) -> Generator[IO[bytes]]:
 
 @contextmanager
 def removed_if_ended() -> Generator[None]:
-    """SIGTERM and SIGHUP end what runs within as ctrl+c does, so that no temporary file of calls is left."""
+    """SIGTERM and SIGHUP end the block as ctrl+c does, so that no temporary file is left."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -37,7 +37,7 @@ NOUNS = {"group": "group", "user": "end user", "key": "key"}
 
 
 class Line(NamedTuple):
-    """One line of the report: of an item, or of what is to be said about it."""
+    """One line of the report: an item, or a note on it."""
 
     kind: str
     name: str
@@ -120,7 +120,7 @@ def litellm(
 def read_plan(
     database: str | None, files: tuple[Path, ...], models: tuple[str, ...], allow_wider: bool
 ) -> Plan:
-    """What comes of the tables. Raises CommandError."""
+    """The import plan for the tables. Raises CommandError."""
     from gatekeeper.cli.litellm_source import read_database, read_files
     from gatekeeper.litellm.models import ModelNames
     from gatekeeper.litellm.plan import make_plan
@@ -169,7 +169,7 @@ Skipped = dict[tuple[str, int], str]
 
 
 def states(plan: Plan, skipped: Skipped) -> Iterable[tuple[Item, str, list[str]]]:
-    """Each item with what becomes of it, and what is to be said about it."""
+    """Each item with its result, and the notes on it."""
     for kind in KINDS:
         # Only what is sent has a place in the lists that the gateway answers about.
         sent = 0
@@ -204,12 +204,12 @@ def report_document(plan: Plan, skipped: Skipped, dry_run: bool) -> dict[str, ob
 
 
 def shown(item: Item) -> dict[str, object]:
-    """What is sent of it, without the digests of its secrets."""
+    """The item's fields as sent, without the digests of its secrets."""
     return {name: value for name, value in item.document.items() if not name.endswith("secret_hash")}
 
 
 def summed_up(item: Item) -> str:
-    """Its limits in a few words."""
+    """A summary of its limits."""
     fields = item.document
     period = f"/{fields['budget_duration']}" if "budget_duration" in fields else ""
     models = cast("list[str]", fields.get("models", []))

@@ -1,4 +1,4 @@
-"""`gatekeeper init`: writes a settings file, by a few questions on a terminal or by flags alone.
+"""`gatekeeper init`: writes a settings file, from questions on a terminal or from flags alone.
 
 Secrets are read from the environment, a hidden prompt or stdin, never from the command line, which shells
 keep in their history; none is printed. The file is private and complete at once, or not there at all.
@@ -109,8 +109,8 @@ def new_master_key() -> str:
 
 
 def found(flags: Mapping[str, object], google_key_stdin: bool) -> dict[str, str]:
-    """The settings that flags, environment and stdin have. Raises CommandError for one that `serve` would not
-    take, which says where it came from."""
+    """The settings given by flags, environment and stdin. Raises CommandError, which names the source, for
+    one that `serve` would reject."""
     given = {name: (str(value), f"--{name}") for name, value in flags.items() if value is not None}
     if not flags.get("sandbox"):
         given[GOOGLE_KEY] = (
@@ -136,8 +136,8 @@ def variable(*names: str) -> tuple[str, str]:
 
 
 def check_google_key(upstream: str, keys: str) -> None:
-    """Asks the upstream about each key. Raises CommandError if one is refused; that it cannot be asked is no
-    reason not to write the file."""
+    """Checks each key at the upstream. Raises CommandError if one is refused, but not if the upstream is
+    unreachable."""
     for number, key in enumerate(keys.split(","), 1):
         which = f"the Google key (number {number})" if "," in keys else "the Google key"
         try:
@@ -177,7 +177,7 @@ def write(file: Path, given: Mapping[str, str]) -> None:
 
 
 def print_next(file: Path, given: Mapping[str, str]) -> None:
-    """What was written, and what to run now."""
+    """Prints what was written, and which command to run next."""
     names = [setting.name for setting in SETTINGS if setting.name in given]
     print_cells([(f"wrote {file} (0600): ", TextRole.PLAIN), (", ".join(names), TextRole.ACCENT)])
     option = "" if str(file) == DEFAULT_FILE else f" --config {shlex.quote(str(file))}"
@@ -201,8 +201,8 @@ def url_of(host: str, port: int) -> str:
 
 
 def ask_questions(given: Mapping[str, str], open_mode: bool) -> tuple[dict[str, str], bool]:
-    """Asks, on stderr, for what no flag says: the given settings with the answers, and whether there is to be
-    no master key."""
+    """Asks, on stderr, for the settings that no flag gives. Returns the given ones with the answers, and
+    whether the mode is open: no master key."""
     answers = dict(given)
     if not answers.keys() & {"gemini_api_key", "sandbox"}:
         if key := ask_google_key():

@@ -154,7 +154,8 @@ def text_option(field: KeyField) -> Callable[[Callable[..., T]], Callable[..., T
 
 
 def completion_of(field: KeyField) -> live_values.Complete:
-    """Of a few fixed words, or of what the gateway knows; nothing for what nobody can know."""
+    """The completion of an option's value: fixed words, or names that the gateway knows; none for free
+    values."""
     if "|" in field.metavar:
         return live_values.of(live_values.words(*field.metavar.split("|")))
     many = field.read is words

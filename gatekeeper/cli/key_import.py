@@ -145,8 +145,8 @@ def read_cell(field: KeyField, text: str) -> object:
 
 @contextmanager
 def opened(out: Path | None, dry_run: bool) -> Generator[TextIO]:
-    """Where the secrets go. A file is made before the keys are, because a key whose secret cannot be written
-    is of no use; it is removed again if there are none."""
+    """The output for the secrets. A file is created before the keys, because a key without its secret is
+    useless; it is removed again if no key was created."""
     if out is None or dry_run:
         yield sys.stdout
         return

@@ -1,4 +1,4 @@
-"""Where LiteLLM's tables are read: its PostgreSQL database, or files exported from it."""
+"""Reads LiteLLM's tables, from its PostgreSQL database or from files exported from it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Connection(AbstractContextManager["Connection"], Protocol):
 
 
 class Driver(Protocol):
-    """What of psycopg is used."""
+    """The part of psycopg's interface that is used."""
 
     Error: type[Exception]
     OperationalError: type[Exception]
@@ -74,8 +74,8 @@ def read_files(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def read_database(url: str) -> dict[str, str]:
-    """CSV texts by the table's name, all of one moment, in a transaction that cannot write. Raises
-    CommandError, which never repeats the password."""
+    """CSV texts by the table's name, read in one read-only transaction with a consistent snapshot. Raises
+    CommandError, which never has the password."""
     address, schema = libpq_address(url)
     psycopg = driver()
     try:
@@ -119,7 +119,7 @@ def driver() -> Driver:
 
 
 def libpq_address(url: str) -> tuple[str, str | None]:
-    """The address without what only Prisma knows, and the schema that it names. Raises CommandError."""
+    """The address without Prisma's own parameters, and the schema that these name. Raises CommandError."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -71,7 +71,7 @@ INACCESSIBLE = (*UNWRITABLE, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAME
 
 
 class OutputClosed(Exception):
-    """The reader of stdout closed the pipe, as `head` does."""
+    """The reader of stdout has closed the pipe, as `head` does."""
 
 
 class LazyGroup(OrderedGroup):
@@ -227,7 +227,7 @@ def print_usage_error(error: click.ClickException) -> None:
 
 
 def message_of(error: click.UsageError) -> str:
-    """The message, with the option that a mistyped one resembles."""
+    """The error's message, with a suggestion for a mistyped option."""
     if not (isinstance(error, click.NoSuchOption) and error.ctx):
         return error.format_message()
     from gatekeeper.suggestions import did_you_mean
@@ -247,7 +247,8 @@ def silence_stdout() -> int:
 
 
 def report_unwritable(error: OSError) -> int:
-    """A full disk is no fault of ours, but whoever reads the file must know; a new secret may be lost."""
+    """Reports that stdout could not be written (a full disk): its output is incomplete, and may have had a
+    new secret."""
     silence_stdout()
     print_error(
         f"stdout cannot be written: {error.strerror}. What the command has changed at the gateway is changed"

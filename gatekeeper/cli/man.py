@@ -1,4 +1,4 @@
-"""`gatekeeper man`: the manual page, made of the commands themselves.
+"""`gatekeeper man`: the manual page, generated from the commands.
 
 `docs/gatekeeper.1`, which the wheel installs where `man gatekeeper` finds it, is what this prints.
 """
@@ -140,7 +140,7 @@ def quoted(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that roff takes for nothing else."""
+    """Text with roff's special characters escaped."""
     for character, plain in PLAIN.items():
         text = text.replace(character, plain)
     text = text.rstrip().replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga")

@@ -78,7 +78,7 @@ def print_note(text: str) -> None:
 
 
 def print_hint(text: str) -> None:
-    """A note that may be overlooked."""
+    """Prints a note of low importance."""
     plain = plain_terminal() or not sys.stderr.isatty()
     click.echo(text if plain else click.style(text, **STYLES[TextRole.DIM]), err=True)
 

@@ -1,4 +1,4 @@
-"""One call that is described by hand, and what it costs: the documents of `gatekeeper prices quote`.
+"""The cost of one call described by its documents, for `gatekeeper prices quote`.
 
 A call costs what the gateway would have recorded for it: nothing for a response of 400 and above or a method
 that is free; its cost is unknown where it used something that has no price. What the gateway counts over many
@@ -109,7 +109,7 @@ def decoded(document: bytes, form: type[T]) -> T:
 
 
 def units_of(call: Call) -> BilledUnits:
-    """What is billed beside tokens, by request and response, as for a call through the gateway."""
+    """The billed units other than tokens, by request and response, as for a call through the gateway."""
     parser = ResponseParser()
     for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
         parser.read(msgspec.json.encode(chunk))

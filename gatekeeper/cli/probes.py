@@ -78,7 +78,8 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
 
 
 def check_kind(settings: Settings) -> Iterator[Finding]:
-    """Whether the folder is of the other mode; an unreadable one is reported by `check_folder`."""
+    """Checks that the folder is of the same mode (Google or sandbox); an unreadable one is reported by
+    `check_folder`."""
     with contextlib.suppress(OSError):
         if problem := data_kind_mismatch(settings):
             yield Finding("data folder", problem.problem, problem.remedy)
@@ -147,7 +148,7 @@ def pids_text(ids: set[int]) -> str:
 
 
 def check_certificate(settings: Settings, now: datetime) -> tuple[Certificate | None, list[Finding]]:
-    """The certificate for TLS, if one is set and can be used, and what there is to say of it."""
+    """The TLS certificate, if it is set and can be used, and the findings about it."""
     from gatekeeper.server import certificate as certificates
 
     if not (settings.tls_cert and settings.tls_key):

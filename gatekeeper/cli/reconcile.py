@@ -134,7 +134,8 @@ def notes_of(
 
 
 def sum_of(rows: Iterable[Compared], period: Period) -> Compared:
-    """All rows whose SKU is known; an unknown one would be a difference that says nothing."""
+    """The sum of the rows whose SKU is known: others are not in the ledger, and would only add to the
+    difference."""
     total = Compared(day=period.first, charge=None)
     for each in rows:
         if each.ours is not None:

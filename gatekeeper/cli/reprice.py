@@ -1,5 +1,4 @@
-"""`gatekeeper prices reprice`: prices calls of the past anew, in the analytics file, and has keys charged the
-difference.
+"""`gatekeeper prices reprice`: reprices past calls in the analytics file, and charges keys the difference.
 
 A running gateway lends the file: this process prices the rows, so that the gateway's calls do not wait.
 Without a gateway, this process locks the data folder and first moves the journal's calls into the file.

@@ -1,4 +1,4 @@
-"""`gatekeeper spend --compare`: what calls cost, beside the period before."""
+"""`gatekeeper spend --compare`: the cost of calls compared with the preceding period."""
 
 from __future__ import annotations
 

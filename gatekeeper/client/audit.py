@@ -1,4 +1,4 @@
-"""A change of the audit log: the documents of `/audit`, and what changed in words."""
+"""The audit log: the documents of `/audit`, and their changes in words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 
 class FieldChange(NamedTuple):
-    """What a field was, and what it is now."""
+    """A field's value before and after."""
 
     name: str
     was: str
@@ -56,7 +56,7 @@ class _FromTo(msgspec.Struct, frozen=True, rename={"was": "from", "now": "to"}):
 
 
 def changed_thing(change: AuditChange) -> str:
-    """What was changed: the alias of a key, else its id, else the name of what it is."""
+    """The changed object: a key's alias, else its id, else the object's name."""
     return change.key_alias or change.token_id or change.target or EMPTY
 
 
@@ -68,7 +68,7 @@ def changed_fields(change: AuditChange) -> str:
 
 
 def field_changes(change: AuditChange) -> list[FieldChange]:
-    """All of it: of something deleted, each field that it had."""
+    """All changed fields; for a deletion, each field that the object had."""
     found: list[FieldChange] = []
     for name, fields in _changes(change):
         if fields is not None:

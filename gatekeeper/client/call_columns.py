@@ -1,8 +1,6 @@
-"""The columns of lists of calls, by the width of the screen.
-
-80 cells show what one looks for first: time, key, model, status, duration, output, cost. 120 cells show all
-times and tokens; 160 also thoughts, user and finish reason. Calls that succeeded are dim in their status, so
-that those that did not are found at a glance.
+"""The columns of lists of calls, by the width of the screen. 80 cells show the most important: time, key,
+model, status, duration, output, cost. 120 cells show all times and tokens; 160 also thoughts, user and finish
+reason. Calls that succeeded are dim in their status, so that those that did not are found at a glance.
 """
 
 from __future__ import annotations
@@ -187,6 +185,6 @@ def call_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Cal
 
 
 def one_cell(text: str, widths: Sequence[int], first: int, last: int) -> str:
-    """A text in the place of several cells, with the gap after them."""
+    """One text across several cells, with the gap after them."""
     room = sum(widths[first : last + 1]) + GAP * (last - first)
     return padded(text, room, right=False) + (" " * GAP if last < len(widths) - 1 else "")

@@ -1,7 +1,7 @@
-"""A recorded call as a curl command that makes one like it.
+"""A curl command that makes a call like a recorded one.
 
-The gateway stores neither bodies nor queries nor secrets: the body is a small one that is valid for the
-call's action and is said to be a placeholder, and the key stands in a variable of the shell.
+The gateway stores neither bodies nor queries nor secrets: the body is a small placeholder that is valid for
+the call's action, and the key is in a shell variable.
 """
 
 from __future__ import annotations
