@@ -74,7 +74,7 @@ def _add_changes(group: click.Group, kind: AccountKind) -> None:
     def edit(
         target: Target, name: str, fields: dict[str, object], unset: dict[str, None], as_json: bool
     ) -> None:
-        """Change what is given and nothing else."""
+        """Change the given fields only."""
         changes = {**fields, **unset}
         if len(changes) < len(fields) + len(unset) or not changes:
             problem = "Give at least one option, and none both as a value and in --unset"

@@ -134,7 +134,7 @@ def list_calls(
 @json_option
 @gateway_options
 def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the API's name
-    """Show all that is known of a call, with the arithmetic of its cost.
+    """Show all details of a call, with the arithmetic of its cost.
 
     ID is the value of the response header x-gatekeeper-call-id.
     """

@@ -56,7 +56,7 @@ COLUMNS: list[Column[Line]] = [
 
 @click.group("import", cls=OrderedGroup, epilog=examples("import litellm --csv exported/ --dry-run"))
 def import_() -> None:
-    """Bring keys, budgets and spend of another gateway."""
+    """Import keys, budgets and spend from another gateway."""
 
 
 @import_.command(
@@ -99,11 +99,11 @@ def litellm(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Bring LiteLLM's keys, teams, end users and their spend.
+    """Import LiteLLM's keys, teams, end users and their spend.
 
-    Clients keep their secrets: both store the same SHA-256 of them. What a budget has spent counts on in the
-    running period. What is there already is left as it is, so it may be run again. What would have fewer
-    limits here is left out and named.
+    Clients keep their secrets: both store the same SHA-256 of them. The spend of a budget's running period is
+    kept. Existing items are left unchanged, so it may be run again. Items that would have fewer limits here
+    are left out and reported.
     """
     plan = read_plan(database, files, models, allow_wider)
     answer = call_api(target, lambda client: send(client, plan, dry_run))

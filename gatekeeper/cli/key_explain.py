@@ -57,7 +57,7 @@ def explain(
     as_json: bool,
     **given: str | int | None,
 ) -> None:
-    """Would this key's call be admitted now, and if not, why?
+    """Check whether a call with this key would be admitted now, and if not, why.
 
     By the rules of a real call; nothing is sent or counted. The exit status is 7 if it would be refused.
     """

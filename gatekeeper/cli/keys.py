@@ -136,7 +136,7 @@ def list_keys(
 @json_option
 @gateway_options
 def show(target: Target, name: str, as_json: bool) -> None:
-    """Show all that is known of a key."""
+    """Show all details of a key."""
     response = call_named(target, "key", [name], lambda client: client.key_info(name))
     if as_json:
         print_json(response.raw)
@@ -151,7 +151,7 @@ def show(target: Target, name: str, as_json: bool) -> None:
 @json_option
 @gateway_options
 def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, None], as_json: bool) -> None:
-    """Change what is given and nothing else."""
+    """Change the given fields only."""
     if both := sorted(fields.keys() & unset.keys()):
         raise click.UsageError(f"{both[0]} is both set and unset: choose one", click.get_current_context())
     changes = {**fields, **unset}

@@ -42,7 +42,7 @@ model_argument = click.argument(
 
 @click.group("prices", cls=OrderedGroup, epilog=examples("prices show gemini-2.5-flash"))
 def prices() -> None:
-    """Show the price catalogue, price one call, or price calls of the past anew.
+    """Show the price catalogue, price one call, or reprice past calls.
 
     The catalogue is that of this installation, with your own prices over it: the file of the setting
     `prices`, else prices.toml in the data folder.
@@ -184,8 +184,8 @@ def quote(
 ) -> None:
     """Print the exact cost of one call with its arithmetic.
 
-    The call is told by numbers of tokens of text, by the usage that an answer reported, or as a whole.
-    Without a known price the cost is unknown, never 0.
+    Describe the call by numbers of text tokens, by the usage that a response reported, or by its whole
+    documents. Without a known price the cost is unknown, never 0.
     """
     refuse_contradictions(model, tokens, usage, call)
     from gatekeeper.cli.price_call import print_quote, quote_call, quote_usage, usage_of

@@ -69,7 +69,7 @@ def reprice(
     data: str | None,
     prices: str | None,
 ) -> int:
-    """Price calls of the past anew, by the prices of their time.
+    """Reprice past calls, by the prices of their time.
 
     What they cost is calculated from the usage of their rows and the prices in force, your own included. The
     old figures stay in the table adjustments. A TIME is a span back from now (30d) or a date (2026-11-24, its

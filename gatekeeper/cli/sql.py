@@ -68,9 +68,9 @@ def sql(
     config: Path | None,
     data: str | None,
 ) -> int:
-    """Ask the table calls of the analytics file in SQL, read-only.
+    """Query the table calls of the analytics file in SQL, read-only.
 
-    The gateway at --url answers. If there is none, the file in --data is read.
+    The gateway at --url runs the query. If there is none, the file in --data is read.
     """
     # Exactly one of the two is required.
     if (query is None) == (program is None):
