@@ -184,7 +184,7 @@ class CallGoogleKey:
         if refused or status == TOO_MANY:
             return True
         if status in OVERLOADED_STATUSES:
-            others = sum(told in OVERLOADED_STATUSES for told in self.tried.values())
+            others = sum(tried in OVERLOADED_STATUSES for tried in self.tried.values())
             return others < MAX_OVERLOADED_RETRIES and (row.method in READS or row.action in CREATES_NOTHING)
         unknown = self._lease is not None and self._lease.want.project is None and bool(self._resources)
         return status in NOT_FOUND_STATUSES and self._projects.has_several and unknown
@@ -196,13 +196,13 @@ class CallGoogleKey:
             log.error("google_key_refused", key=lease.key.label, why=why, remedy=REMEDY)
 
     def _note_quota(self, lease: Lease, error: UpstreamError | None, now: int) -> None:
-        news = lease.note_exhausted(exhausted_quotas(error, lease.want.model, now), now)
-        for quota in news if len(self._pool) > 1 else ():
-            whose = lease.key.project if quota.whole_project else None
+        quotas = lease.note_exhausted(exhausted_quotas(error, lease.want.model, now), now)
+        for quota in quotas if len(self._pool) > 1 else ():
+            project = lease.key.project if quota.whole_project else None
             log.warning(
                 "google_key_exhausted",
                 key=lease.key.label,
-                project=whose,
+                project=project,
                 quota=quota.cause,
                 until=iso(quota.until),
             )
@@ -230,8 +230,8 @@ class CallGoogleKey:
         if isinstance(failure, GoogleKeyRefused):
             log.error("google_key_refused", key=row.upstream_key, remedy=REMEDY)
         if self.tried and row.error_message is not None:
-            told = ", ".join(f"{label} ({status})" for label, status in self.tried.items())
-            note = f" Tried before with {told}."
+            tried = ", ".join(f"{label} ({status})" for label, status in self.tried.items())
+            note = f" Tried before with {tried}."
             row.error_message = truncate(row.error_message, MAX_ERROR_MESSAGE - len(note)) + note
 
 

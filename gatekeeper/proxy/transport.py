@@ -86,10 +86,12 @@ class RequestHead(msgspec.Struct, frozen=True):
     def cross_site_reason(self, allowed: AllowedOrigins) -> str | None:
         """Why the request may come from a web page (cross-site); checked in open mode. A page whose origin is
         allowed may send requests, but not under a name of its own for this machine."""
-        said = {name: value.decode("latin-1") for name, value in self.headers if name in BROWSER_HEADERS}
+        fields = {name: value.decode("latin-1") for name, value in self.headers if name in BROWSER_HEADERS}
         if allowed.allowed(self.headers):
-            return cross_site_reason(said.get(b"host", ""), None, None)
-        return cross_site_reason(said.get(b"host", ""), said.get(b"origin"), said.get(b"sec-fetch-site"))
+            return cross_site_reason(fields.get(b"host", ""), None, None)
+        return cross_site_reason(
+            fields.get(b"host", ""), fields.get(b"origin"), fields.get(b"sec-fetch-site")
+        )
 
 
 class Transport(Protocol[CallT]):

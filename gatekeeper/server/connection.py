@@ -96,11 +96,11 @@ class ClientConnection(ClientSocket):
                     # While the connection is being closed, input is discarded.
                     if self.closing:
                         continue
-                    if begun := self._begin_simple(data):
+                    if parsed := self._parse_simple(data):
                         # The bytes are in the exchange now, which frees them early: a call may run for
                         # minutes.
                         data = surplus = b""
-                        surplus = await self._run_simple(*begun)
+                        surplus = await self._run_simple(*parsed)
                     else:
                         other = data
             if not other:
@@ -110,7 +110,7 @@ class ClientConnection(ClientSocket):
                 self._close_socket()
         return other
 
-    def _begin_simple(self, data: bytes) -> tuple[SimpleExchange, Scope] | None:
+    def _parse_simple(self, data: bytes) -> tuple[SimpleExchange, Scope] | None:
         """The simple request to the inline application that `data` begins with; None if there is none. Only
         the exchange has its body, and frees it once it was read: otherwise a stream would keep its prompt in
         memory to the end."""
@@ -185,8 +185,8 @@ class ClientConnection(ClientSocket):
     async def _process(self, http: Http1, data: bytes) -> bytes:
         """Runs a simple request, and returns what was received of the next one; passes anything else to
         Hypercorn's protocol."""
-        if http.is_idle and (begun := self._begin_simple(data)) is not None:
-            return await self._run_simple(*begun)
+        if http.is_idle and (parsed := self._parse_simple(data)) is not None:
+            return await self._run_simple(*parsed)
         self.simple_exchange = None
         await http.handle(RawData(data))
         return b""
