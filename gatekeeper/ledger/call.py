@@ -134,7 +134,7 @@ class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     block_reason: str | None = None
     usage_note: str | None = None
     continues: str | None = None
-    # By price component, what is billed beside tokens; None: used, but not known how much.
+    # Billed units other than tokens, by price component; None: used, but the number is unknown.
     billed_units: dict[str, int | None] | None = None
     group: str | None = None
     charged_pico: int | None = None

@@ -186,7 +186,7 @@ def any_column_sql(columns: tuple[str, ...], template: str, value: object) -> Sq
 def column_sql(column: str, template: str) -> str:
     if column == "tags":
         return f"len(list_filter(tags, lambda tag: {template.format('tag')})) > 0"
-    # DuckDB casts the text instead, and fails for one that is no UUID.
+    # Otherwise DuckDB would cast the text to a UUID, and fail for any other text.
     return template.format("CAST(id AS VARCHAR)" if column == "id" else column)
 
 

@@ -134,7 +134,7 @@ class Accounting(msgspec.Struct, kw_only=True):
         if failed:
             return response.billed_units
         if not (self.is_complete or call.outcome is Outcome.OK):
-            # Also where no response was read at all: what was asked for may not have been made.
+            # Also without any response: what was requested may not have been generated.
             response = msgspec.structs.replace(response, complete=False)
         return billed_units(call.action, call.model, self.request, response)
 

@@ -52,7 +52,7 @@ def pending_charge(call: CallRecord, request_summary: RequestSummary) -> Pending
     if call.outcome not in (Outcome.OK, Outcome.CLIENT_DISCONNECTED) or made is None:
         return None
     if call.action in INTERACTIONS:
-        # One that was not in the background ends with its response: it is charged by what was seen of that.
+        # An interaction that does not run in the background ends with its response, and is charged by that.
         if call.outcome is not Outcome.OK or call.finish_reason != IN_PROGRESS:
             return None
         is_awaited = made.startswith("interactions/")
@@ -101,7 +101,7 @@ class DeferredCharges:
         contains. To be called once the row is in the journal. Errors are logged; then a charge stays
         pending."""
         try:
-            # Also of one that is not: it frees what was buffered.
+            # Also of an incomplete response: this frees its buffers.
             known = meter.result(is_complete=is_complete) if isinstance(meter, ResultMeter) else None
             if row.pending or row.resource:
                 self._apply_ended_call(row, meter if is_complete else None, catalogue)

@@ -31,7 +31,7 @@ MAX_QUOTA_NOTE = 150  # characters of the quota and the delay, which are kept in
 # Keys of this gateway, and Google's two kinds of keys; not `task-force`, `FAQ.`, or `sk-...wxyz`, which is
 # the name of a key without an alias.
 SECRET_PATTERN = re.compile(
-    # Keys, the names of ephemeral tokens, and what is called a key
+    # Keys, names of ephemeral tokens, and values of key parameters
     r"(?:AIza|(?<![A-Za-z])(?:sk-(?!\.{3}\S{4}(?!\S))|AQ\.)|(?i:auth_?tokens(?:/|%2F)(?=\w)))[\w.~+/=-]*"
     r"|(?i:(?<=[&;?]key=)|(?<=access_token=))[^\s`'\"&;…]+"
 )

@@ -199,7 +199,7 @@ class InteractionResult:
         return replace(call, pending=PendingCharge(begun_by=call.id))
 
     def discard(self) -> None:
-        # All meters share one quota of what they buffer, and only this gives it back.
+        # All meters share one quota of buffered bytes, which only `finish` releases.
         self._meter.finish()
 
 

@@ -95,7 +95,7 @@ class Http1(TaskProtocol):
 
     def may_be_complete(self, unread: Callable[[], bytes]) -> bool:
         """Whether the request that is being read may be complete with the bytes so far; True if unknown."""
-        # A head that is incomplete is no request yet: nobody waits for the client then.
+        # With an incomplete head there is no request yet, and no response to wait for.
         if self.connection.their_state is not h11.SEND_BODY:
             return True
         buffered = bytes(self.buffer) + unread()

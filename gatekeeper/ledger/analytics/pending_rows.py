@@ -71,7 +71,7 @@ class PendingRows:
         for row in islice(self._rows, start, start + most):
             batch.append(row)
             size += len(row.item)
-            # Only now: a batch has at least one row, however large that is.
+            # Checked afterwards: a batch has at least one row, however large.
             if size >= BATCH_CHARS:
                 break
         return batch

@@ -59,7 +59,7 @@ SUMS = {
 ZERO_SUMS: Document = {name: usd(0) if name == "cost_usd" else 0 for name in SUMS}
 
 _SELECT_SUMS = ", ".join(
-    # DuckDB sums BIGINTs as HUGEINT: one that is larger than JSON's readers take is NULL, and no error.
+    # DuckDB sums BIGINTs as HUGEINT: a sum beyond 64 bits becomes NULL, not an error.
     f"CAST({name} AS VARCHAR)" if name == "cost_usd" else f"TRY_CAST({name} AS BIGINT)"
     for name in SUMS
 )

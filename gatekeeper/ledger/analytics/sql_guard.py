@@ -235,7 +235,7 @@ def exit_with_parent() -> None:
 def run_query(request: QueryRequest) -> tuple[bytes, bytes]:
     """Executes the query; returns the kind of reply, and the result or error message."""
     try:
-        # Half of what the kernel allows this process: mostly DuckDB is the one that refuses, with a message.
+        # Half of the kernel's limit for this process, so that mostly DuckDB fails first, with a message.
         database = Database(Path(request.folder), f"{request.memory // 2}B", TEMP_DIR)
         if request.attached:
             database.attach(read_only=True)
