@@ -1,5 +1,4 @@
-"""Splits the body of a response into JSON documents: a single document, Server-Sent Events, or one JSON
-array.
+"""Splits a response's body into JSON documents: a single document, Server-Sent Events, or a JSON array.
 
 Server-Sent Events. `streamGenerateContent?alt=sse` sends `data: {json}` CRLF CRLF without further fields.
 Streams of Interactions end their lines in LF, have an `event:` field in each event, and end with `data:
@@ -8,9 +7,8 @@ sends none, and so LF alone marks the end of a line. An error that ends a stream
 events, over several lines and without `data:` (Google's own clients accept it). Therefore a line that begins
 like JSON instead of a field name counts as data.
 
-JSON array. `streamGenerateContent` without `alt=sse` sends one array, an element at a time, with LF or CRLF
-around the commas. Neither these nor chunk boundaries are significant: elements are found by the brackets
-outside of strings (RFC 8259, sections 2 and 7).
+JSON array. `streamGenerateContent` without `alt=sse` sends one array, with LF or CRLF around the commas.
+Neither these nor chunk boundaries are significant: elements are found by the brackets outside of strings.
 """
 
 from __future__ import annotations

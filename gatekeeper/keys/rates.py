@@ -8,13 +8,11 @@ addition:
   sets no maximum, or one above the limit, that is `FIRST_OUTPUT` or its maximum at first, and later the
   longest recent output of such calls (`_learn`). At most the limit is reserved: a longer call is admitted if
   nothing was used for a minute.
-- They are settled by the tokens that the call has used. So within any minute admitted calls use at most the
-  limit, plus the excess of some over their reservation, which is carried forward.
+- They are settled by the tokens that the call has used. What it used beyond them is carried forward.
 - A refused call reserves nothing. The refusal names the limit that takes longest to have capacity again, and
   how long that is if nothing else is admitted or charged until then. For parallel calls that is unknown.
 
-Nothing is stored: after a restart nothing counts as used. Counters that are not used for `IDLE_EXPIRY` are
-removed.
+Nothing is stored: after a restart nothing counts as used. Idle counters go after `IDLE_EXPIRY`.
 """
 
 from __future__ import annotations
