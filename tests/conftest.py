@@ -25,7 +25,7 @@ ENOUGH = 2 << 30  # bytes; the whole suite leaves a few hundred MiB
 # A machine that is busy is no fault: without this a property fails where its examples take long to make.
 settings.register_profile(
     "gatekeeper",
-    max_examples=examples(40),
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

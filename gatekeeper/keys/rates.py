@@ -10,9 +10,9 @@ addition:
   nothing was used for a minute.
 - They are settled by the tokens that the call has used. What it used beyond them is carried forward.
 - A refused call reserves nothing. The refusal names the limit that takes longest to have capacity again, and
-  how long that is if nothing else is admitted or charged until then. For parallel calls that is unknown.
+  how long that is at least; for parallel calls that is unknown.
 
-Nothing is stored: after a restart nothing counts as used. Idle counters go after `IDLE_EXPIRY`.
+Nothing is stored: after a restart nothing counts as used. Idle counters are removed.
 """
 
 from __future__ import annotations
@@ -275,15 +275,13 @@ class Rates:
             if counter.is_idle(now):
                 del self._counters[name]
             else:
-                # Calls are running, or an excess was carried forward: check again after another
-                # `IDLE_EXPIRY`.
+                # Calls are running, or an excess was carried forward: checked again after IDLE_EXPIRY.
                 counter.used_at = now
                 self._counters.move_to_end(name)
 
 
 def _learn(usual: int | None, output: int) -> int:
-    """The decaying maximum of outputs: a longer output replaces it, and it decays by a quarter with each
-    shorter one."""
+    """The maximum of outputs, which decays by a quarter with each shorter one."""
     return output if usual is None else max(output, usual - usual // 4)
 
 

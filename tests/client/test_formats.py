@@ -45,7 +45,7 @@ def test_money(amount, shown):
 
 
 @given(st.decimals(min_value="0.000001", max_value="1000000", places=12))
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 def test_shown_money_is_within_half_of_its_last_two_digits(amount):
     shown = Decimal(formats.money(amount).lstrip("$").replace(",", ""))
     assert abs(shown - amount) <= amount * Decimal("0.051")
@@ -119,7 +119,7 @@ def test_tokens(number, shown):
 
 
 @given(st.integers(0, 10**13))
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 def test_tokens_take_no_more_than_six_cells(number):
     assert len(formats.tokens(number)) <= 6
 

@@ -98,7 +98,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(
     st.lists(JSON, max_size=5),
     st.sampled_from([b",", b"\n,\r\n", b" ,\n"]),
@@ -115,7 +115,7 @@ def test_elements_come_out_as_they_went_in(
     assert (closed, truncated) == (True, False)
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given((st.binary(max_size=40) | st.text('"\\{}[],a', max_size=40).map(str.encode)), CUTS)
 def test_no_bytes_raise_and_where_the_cuts_fall_changes_nothing(body: bytes, at: list[int]):
     assert read(cut(body, at), limit=8) == read([body], limit=8)

@@ -79,7 +79,7 @@ def decorated(draw: st.DrawFn, words: st.SearchStrategy[str]) -> str:
     return text
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given(
     decorated(st.sampled_from(list(HARMFUL))),
     st.sampled_from(["", "alt=sse&", "prettyPrint=1;", "quotaUser="]),
@@ -92,7 +92,7 @@ def test_no_decoration_of_a_harmful_parameter_passes(name: str, before: str) -> 
     assert known.rejection is not None or (spelt_right and before == "quotaUser=")
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given(
     decorated(
         st.sampled_from(["generateContent", "streamGenerateContent", "embedContent", "generateAnswer"])

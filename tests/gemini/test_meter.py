@@ -678,7 +678,7 @@ def test_any_answer_is_read_alike_whole_and_in_pieces(
 RUBBISH = st.binary(max_size=30) | st.text('"\\{}[]:, \n1adt', max_size=30).map(str.encode)
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given(
     st.sampled_from([b"", b"{", b"[", b"data: {", b'{"usageMetadata":', b'[{"error":{', b"data: {}\n\n"]),
     RUBBISH,

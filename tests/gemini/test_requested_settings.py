@@ -182,7 +182,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(st.lists(st.sampled_from(PIECES), max_size=30))
 def test_no_body_is_too_broken_to_be_looked_at(pieces: list[bytes]) -> None:
     parser = JsonRequestParser()

@@ -171,7 +171,7 @@ def respelt(draw: st.DrawFn, calls: st.SearchStrategy[tuple[str, str]]) -> tuple
     return method, path, "".join(pieces) + draw(ENDS)
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given(respelt(st.sampled_from(BILLABLE)))
 def test_a_billable_path_in_another_spelling_is_the_same_route_and_objected_to(
     call: tuple[str, str, str],
@@ -194,7 +194,7 @@ FOLDS: dict[str, Callable[[str], str]] = {
 }
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given(
     st.sampled_from(BILLABLE),
     st.dictionaries(st.integers(1, 200), st.sampled_from(sorted(FOLDS)), min_size=1, max_size=6),
@@ -232,7 +232,7 @@ PIECES = [
 TWISTS = ["..", ".", "", "%2e%2e", "%252E.", "x%2f..", "a\\..", "%00", "\xff"]
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given(st.lists(st.sampled_from(PIECES + TWISTS), max_size=8), st.sampled_from(["", "%3f", ";", "%23", "\t"]))
 def test_no_way_to_a_billable_verb_is_free(way: list[str], junk: str) -> None:
     path = "/" + "/".join([*way, f"m{junk}:generateContent"])

@@ -134,7 +134,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=40).map(b"".join), CUTS)
 def test_where_the_cuts_fall_changes_nothing_even_at_the_limit(stream: bytes, at: list[int]):
     assert read(cut(stream, at), limit=16) == read([stream], limit=16)

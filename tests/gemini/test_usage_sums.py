@@ -48,7 +48,7 @@ def billed(usage: Usage | None) -> int:
     return billed_output_tokens(usage)
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(25))
 @given(st.lists(usages(), min_size=1, max_size=4))
 def test_what_turns_are_billed_for_adds_up(turns: list[Usage]) -> None:
     try:
@@ -76,7 +76,7 @@ def live_turns(draw: st.DrawFn) -> bytes:
     return json.dumps({name: count for name, count in reported.items() if count}).encode()
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(25))
 @given(st.lists(live_turns(), min_size=2, max_size=4))
 def test_a_session_is_read_from_its_sum_as_from_its_turns(turns: list[bytes]) -> None:
     usages = [usage for turn in turns if (usage := read_usage(turn))]
@@ -100,7 +100,7 @@ def test_thoughts_of_a_turn_without_output_and_total_are_in_the_sum() -> None:
     assert billed(read_usage(encode_usage(total))) == billed(total) == 3
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(25))
 @given(st.lists(usages(), min_size=2, max_size=5), st.integers(1, 4))
 def test_a_sum_is_added_to_as_its_parts_are(turns: list[Usage], place: int) -> None:
     before = add_usages(turns[:place])

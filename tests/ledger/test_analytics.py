@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
 from rig.cases import cases
+from rig.examples import examples
 
 from gatekeeper.ledger.analytics.messages import (
     ADDED_COLUMNS,
@@ -564,7 +565,7 @@ def plain(call: dict[str, Any]) -> dict[str, Any]:
     return {**call, "usage": None if call["usage"] is None else bytes(call["usage"])}
 
 
-@settings(max_examples=5)
+@settings(max_examples=examples(3))
 @given(known=st.lists(calls, min_size=1, max_size=6, unique_by=lambda call: call.id))
 def test_a_call_comes_out_as_it_went_in(
     known: list[CallRecord], tmp_path_factory: pytest.TempPathFactory
@@ -864,7 +865,7 @@ def test_an_unknown_zone_is_refused(tmp_path: Path) -> None:
         Analytics(tmp_path, "Mars/Olympus")
 
 
-@settings(max_examples=5)
+@settings(max_examples=examples(3))
 @given(known=st.lists(calls, max_size=8, unique_by=lambda call: call.id))
 def test_the_total_is_exact(known: list[CallRecord], tmp_path_factory: pytest.TempPathFactory) -> None:
     analytics = Analytics(tmp_path_factory.mktemp("total"))

@@ -220,7 +220,7 @@ USAGES = st.builds(
 )
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(USAGES, st.booleans())
 def test_every_token_is_in_exactly_one_component_or_there_is_no_cost(usage: Usage, thinking: bool) -> None:
     try:

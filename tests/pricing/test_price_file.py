@@ -200,7 +200,7 @@ def inline(value: Any) -> str:
     return json.dumps(value)
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(
     table("version", "checked", "currency", "models", "aliases"),
     ENTRIES,

@@ -103,7 +103,7 @@ def once(table: tuple[str, Any, str]) -> object:
     return id(table) if table[0] == "[[u]]" else table[0]
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(st.lists(TABLES, max_size=4, unique_by=once))
 def test_any_document_has_the_lines_of_its_values(tables: Any) -> None:
     document, begun = "", {}

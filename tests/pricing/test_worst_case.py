@@ -234,7 +234,7 @@ def test_the_note_says_how_much_and_why() -> None:
 counts = st.none() | st.integers(0, 10**6)
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(prompt=counts, cached=counts, output=counts, thoughts=counts, tool=counts, total=counts)
 def test_it_is_never_below_a_price_that_is_known(**reported: int | None) -> None:
     usage = Usage(**reported)

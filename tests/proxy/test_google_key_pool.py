@@ -80,7 +80,7 @@ async def test_a_call_that_was_not_answered_goes_to_another_key(
             moved = await call(gateway.url, line)
         row = await gateway.row(2)
     assert (moved.status, moved.body, moved.whole) == (200, plain.body, True)
-    ours = {"x-gatekeeper-call-id"}
+    ours = {"x-gatekeeper-call-id", "date"}  # between two, a second may begin
     assert {name: text for name, text in moved.headers.items() if name not in ours} == {
         name: text for name, text in plain.headers.items() if name not in ours
     }

@@ -1,4 +1,4 @@
-"""How many examples a property has, others in each run: with `GATEKEEPER_EXAMPLES=3` three times as many."""
+"""How many examples a property has, others in each run: with `GATEKEEPER_EXAMPLES=4` four times as many."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ def is_near(edge, true, alone):
 parts = st.lists(st.floats(0, 1e3), min_size=1, max_size=NAMED + 1).filter(any)
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(parts, st.integers(1, 160))
 def test_without_colour_each_cell_is_one_groups(parts, height):
     """A group has its share of the height within four cells, and is there if above 1/16 of it; only a bar of

@@ -28,7 +28,7 @@ def covered_by(span, now, zone):
     return Interval(span.start(now, zone), span.end(now, zone) or now)
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(ranges, nows, zones)
 @example(Calendar("day"), datetime(2026, 10, 25, 1, 30, tzinfo=UTC), BERLIN)
 @example(LAST_24_HOURS, datetime(2026, 3, 29, 1, 30, tzinfo=UTC), BERLIN)
@@ -49,7 +49,7 @@ def test_the_preceding_period_ends_before_and_bars_leave_nothing_out(span, now, 
         assert [max(periods.bar_start(label, zone), covered.since) for label in labels] == starts
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(calendars, nows, zones)
 def test_a_calendar_period_is_compared_with_the_one_before_it_or_as_much_of_it(span, now, zone):
     covered = covered_by(span, now, zone)
