@@ -216,13 +216,15 @@ def removed_if_ended() -> Generator[None]:
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    ending = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    # Under nohup a signal that is ignored stays so.
+    ending = [
+        each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN
+    ]
     if current_thread() is not main_thread():  # where Python permits no handlers
         ending = []
-    for each in ending:
-        signal.signal(each, end)
+    previous = [(each, signal.signal(each, end)) for each in ending]
     try:
         yield
     finally:
-        for each in ending:
-            signal.signal(each, signal.SIG_DFL)
+        for each, handler in previous:
+            signal.signal(each, handler)
