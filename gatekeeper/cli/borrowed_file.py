@@ -10,16 +10,16 @@ import subprocess
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
+from gatekeeper.cli.ending_signals import ENDING, end, handled, status_of
 
 # After this time the gateway reopens the file by itself if no other program has it open.
 LOAN_SECONDS = 3600
 FILE_PLACEHOLDER = "{file}"
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+TAKEN = (signal.SIGINT, *ENDING)
 
 
 class Borrower:
@@ -49,7 +49,7 @@ class Borrower:
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._process is None:
             if self.kept:  # the gateway does not answer, and somebody insists
-                raise SystemExit(status_of(number))
+                end(number)
             self.kept.append(number)
         # ctrl+c goes to the program already: it is in the foreground, too.
         elif number in ENDING:
@@ -66,7 +66,7 @@ class Ending:
 
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._may_end or self.kept:
-            raise SystemExit(status_of(number))
+            end(number)
         self.kept.append(number)
 
     def raise_kept(self) -> None:
@@ -85,26 +85,10 @@ class Ending:
 
 
 @contextmanager
-def signals_to(borrower: Borrower | Ending) -> Generator[None]:
-    """What would end this command goes to the borrower. Unlike SIG_IGN, a handler is not inherited by its
-    program."""
-    # Under nohup a signal that is ignored stays so.
-    ending = [each for each in (signal.SIGINT, *ENDING) if signal.getsignal(each) is not signal.SIG_IGN]
-    if current_thread() is not main_thread():  # where Python permits no handlers
-        ending = []
-    previous = [(each, signal.signal(each, borrower.on_signal)) for each in ending]
-    try:
-        yield
-    finally:
-        for each, handler in previous:
-            signal.signal(each, handler)
-
-
-@contextmanager
 def borrowed(target: Target, seconds: int) -> Generator[Path]:
     """The file, for this command. Raises CommandError where it is not lent."""
     ending = Ending()
-    with signals_to(ending):
+    with handled(TAKEN, ending.on_signal):
         file = Path(call_api(target, lambda client: client.lend(seconds)).value.file)
         try:
             with ending.allowed():
@@ -137,18 +121,13 @@ def _return_after(is_over: int, ends: int, target: Target) -> NoReturn:
         os.close(ends)
         # What ends the terminal or its foreground job does not end this one before the file is returned.
         os.setsid()
-        for each in (signal.SIGINT, *ENDING):
+        for each in TAKEN:
             signal.signal(each, signal.SIG_IGN)
         if not os.read(is_over, 1):
             end_loan(target)
     finally:
         # Nothing of what the forked command would still do.
         os._exit(0)
-
-
-def status_of(number: int) -> int:
-    """The exit status, as shells report it for the end by a signal."""
-    return 128 + number
 
 
 def run_with_file(target: Target, program: str, fallback: Callable[[CommandError], Path]) -> int:
@@ -158,7 +137,7 @@ def run_with_file(target: Target, program: str, fallback: Callable[[CommandError
     also if the program cannot be run.
     """
     words, borrower = command_line(program), Borrower()
-    with signals_to(borrower):
+    with handled(TAKEN, borrower.on_signal):
         try:
             file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
         except CommandError as error:

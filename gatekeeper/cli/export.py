@@ -11,15 +11,12 @@ import io
 import os
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from threading import current_thread, main_thread
-from types import FrameType
 from typing import IO, TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -27,6 +24,7 @@ import msgspec
 
 from gatekeeper.cli.call_filter import CallFilter
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
+from gatekeeper.cli.ending_signals import ENDING, end, handled
 from gatekeeper.cli.output import sanitized
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.call_pages import PAGE_SIZE, RawPage, csv_cell
@@ -49,7 +47,8 @@ def export_calls(target: Target, wanted: CallFilter, file_format: str, out: Path
     """
     if file_format == "parquet" and out == STDOUT and sys.stdout.isatty():
         raise CommandError("Parquet is no text: give a file by --out, or a pipe", ExitStatus.USAGE)
-    with removed_if_ended(), destination(out) as file:
+    # As ctrl+c does: no temporary file of calls is left.
+    with handled(ENDING, end), destination(out) as file:
         return EXPORTERS[file_format](target, wanted, file)
 
 
@@ -207,24 +206,3 @@ def new_file(target: Path) -> Generator[IO[bytes]]:
     finally:
         # After the rename there is none; after an error it is incomplete.
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def removed_if_ended() -> Generator[None]:
-    """SIGTERM and SIGHUP end the block as ctrl+c does, so that no temporary file is left."""
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    # Under nohup a signal that is ignored stays so.
-    ending = [
-        each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN
-    ]
-    if current_thread() is not main_thread():  # where Python permits no handlers
-        ending = []
-    previous = [(each, signal.signal(each, end)) for each in ending]
-    try:
-        yield
-    finally:
-        for each, handler in previous:
-            signal.signal(each, handler)

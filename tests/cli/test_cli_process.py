@@ -295,7 +295,7 @@ def test_who_insists_does_not_wait_for_a_gateway_that_does_not_answer() -> None:
                 connection.recv(1)
                 command.process.send_signal(signal.SIGTERM)
                 command.process.send_signal(signal.SIGINT)
-                assert command.ended_by(signal.SIGTERM) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+                assert command.ended() in (128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 
 def test_the_terminal_application_needs_a_terminal() -> None:
@@ -356,7 +356,7 @@ def test_an_export_that_is_ended_leaves_no_file(
     gateway.answers = {"GET /calls": page}
     with started(*words, TMPDIR=str(temporary)) as command:
         begun.set_result(command)
-        assert command.ended_by(number) == 128 + number
+        assert command.ended() == 128 + number
         over.set()
     assert sorted(tmp_path.iterdir()) == sorted([out, theirs, temporary])
     assert [*temporary.iterdir()] == []

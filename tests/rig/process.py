@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -120,16 +119,6 @@ class Started(NamedTuple):
     def ended(self) -> int:
         """Its exit status."""
         return self.process.join(PATIENCE)
-
-    def ended_by(self, number: int) -> int:
-        """Its exit status, after a signal that it was sent, and is sent again each second: Python drops what
-        a handler raises while a finalizer or a weak reference's callback runs."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            with contextlib.suppress(TimeoutError):
-                return self.process.join(1)
-            self.process.send_signal(number)
-        return self.ended()
 
 
 @contextmanager
